@@ -1,0 +1,192 @@
+/**
+ * The keys that an issuer publishes, kept so that a token costs no request, a rotation no refusal, an outage no service
+ * while keys are known, and a flood of made-up key ids a bounded number of fetches.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Jose from "jose"
+import * as GuardedHttp from "./GuardedHttp.js"
+import * as SingleFlight from "./SingleFlight.js"
+
+/**
+ * The keys cannot be had: they were never fetched, or are older than they may be, and fetching failed. `retryAfter` is
+ * in seconds.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class JwkSetUnavailable extends Schema.TaggedError<JwkSetUnavailable>(
+  "effect-mcp-auth/discovery/JwkSetUnavailable"
+)("JwkSetUnavailable", { retryAfter: Schema.Number, cause: Schema.Defect }) {}
+
+/**
+ * The set holds no key for the header of a token. `fresh` keys were looked at.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownKey extends Schema.TaggedError<UnknownKey>("effect-mcp-auth/discovery/UnknownKey")("UnknownKey", {
+  kid: Schema.optional(Schema.String)
+}) {}
+
+/**
+ * The parts of a JWS header by which a key is chosen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeyHeader {
+  readonly alg: string
+  readonly kid?: string | undefined
+}
+
+/**
+ * A kept JWK set. `keys` gives the candidates for a header, at least one; more than one only where a token names no
+ * `kid` and several keys fit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JwkSet {
+  readonly keys: (
+    header: KeyHeader
+  ) => Effect.Effect<readonly [Jose.CryptoKey, ...Array<Jose.CryptoKey>], UnknownKey | JwkSetUnavailable>
+}
+
+/**
+ * How long keys are kept. `maxAge`: after it they are fetched again, in the background. `maxStale`: how much longer they
+ * serve while fetching fails. `cooldown`: the least time between two fetches for an unknown key. `retryAfter`: the least
+ * time between two failed fetches, and what a caller is told to wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly maxAge?: Duration.DurationInput | undefined
+  readonly maxStale?: Duration.DurationInput | undefined
+  readonly cooldown?: Duration.DurationInput | undefined
+  readonly retryAfter?: Duration.DurationInput | undefined
+}
+
+const Document = Schema.Struct({ keys: Schema.Array(Schema.Record({ key: Schema.String, value: Schema.Unknown })) })
+
+const getDocument = GuardedHttp.getJson(Document)
+
+interface Loaded {
+  readonly select: (header: KeyHeader) => Promise<ReadonlyArray<Jose.CryptoKey>>
+  readonly known: Map<string, ReadonlyArray<Jose.CryptoKey>>
+  readonly at: number
+}
+
+const load = (document: typeof Document.Type, at: number): Loaded => {
+  // A set may hold symmetric keys or keys of kinds we do not know; they are passed over, never used (RFC 7517 section 5).
+  const keys = document.keys.filter((key) => typeof key["kty"] === "string" && key["kty"] !== "oct") as Array<Jose.JWK>
+  const local = Jose.createLocalJWKSet({ keys })
+  return {
+    at,
+    known: new Map(),
+    select: async (header) => {
+      const jws = { alg: header.alg, ...(header.kid === undefined ? {} : { kid: header.kid }) }
+      try {
+        return [await local(jws)]
+      } catch (error) {
+        if (!(error instanceof Jose.errors.JWKSMultipleMatchingKeys)) return []
+        const candidates: Array<Jose.CryptoKey> = []
+        for await (const key of error) candidates.push(key)
+        return candidates
+      }
+    }
+  }
+}
+
+/**
+ * Makes a kept set. `uri` finds the document's URL anew for every fetch that needs it, so that a moved `jwks_uri` is
+ * followed; keep what it costs in mind. One fetch at a time serves all who wait, and belongs to the scope: a caller that
+ * goes away harms no other.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <E>(
+  uri: Effect.Effect<string, E, HttpClient.HttpClient>,
+  options?: Options
+): Effect.Effect<JwkSet, never, HttpClient.HttpClient | Scope.Scope> =>
+  Effect.gen(function* () {
+    const client = yield* HttpClient.HttpClient
+    const scope = yield* Effect.scope
+    const maxAge = Duration.toMillis(options?.maxAge ?? "10 minutes")
+    const maxStale = Duration.toMillis(options?.maxStale ?? "1 hour")
+    const cooldown = Duration.toMillis(options?.cooldown ?? "5 seconds")
+    const pause = Duration.toMillis(options?.retryAfter ?? "1 second")
+    let loaded: Loaded | undefined
+    let failure: { readonly at: number; readonly error: JwkSetUnavailable } | undefined
+
+    const fetch = yield* SingleFlight.make(
+      uri.pipe(
+        Effect.flatMap((url) => getDocument(url, "JWK set")),
+        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.zip(Clock.currentTimeMillis),
+        Effect.map(([document, now]) => {
+          failure = undefined
+          loaded = load(document, now)
+          return loaded
+        }),
+        Effect.catchAllCause((cause) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            const asked =
+              cause._tag === "Fail" && cause.error instanceof GuardedHttp.FetchError ? cause.error.retryAfter : 0
+            const retryAfter = Math.min(Math.max(Math.ceil(pause / 1000), asked ?? 0), 300)
+            const error = new JwkSetUnavailable({ retryAfter, cause })
+            failure = { at: now, error }
+            return Effect.zipRight(Effect.logWarning("The JWK set could not be fetched", cause), Effect.fail(error))
+          })
+        )
+      )
+    )
+
+    const fetchUnlessJustFailed = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      failure !== undefined && now - failure.at < pause ? Effect.fail(failure.error) : fetch
+    )
+
+    const current = Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Loaded, JwkSetUnavailable> => {
+      if (loaded === undefined || now - loaded.at > maxAge + maxStale) return fetchUnlessJustFailed
+      if (now - loaded.at <= maxAge) return Effect.succeed(loaded)
+      return Effect.as(Effect.forkIn(Effect.ignore(fetchUnlessJustFailed), scope), loaded)
+    })
+
+    const find = (set: Loaded, header: KeyHeader): Effect.Effect<ReadonlyArray<Jose.CryptoKey>> => {
+      const id = `${header.alg} ${header.kid ?? ""}`
+      const known = set.known.get(id)
+      if (known !== undefined) return Effect.succeed(known)
+      return Effect.tap(
+        Effect.promise(() => set.select(header)),
+        (keys) => Effect.sync(() => keys.length > 0 && set.known.set(id, keys))
+      )
+    }
+
+    const nonEmpty = (keys: ReadonlyArray<Jose.CryptoKey>, header: KeyHeader) => {
+      const [first, ...rest] = keys
+      return first === undefined
+        ? Effect.fail(new UnknownKey({ kid: header.kid }))
+        : Effect.succeed([first, ...rest] as const)
+    }
+
+    return {
+      keys: (header) =>
+        Effect.gen(function* () {
+          const set = yield* current
+          const keys = yield* find(set, header)
+          if (keys.length > 0) return yield* nonEmpty(keys, header)
+          const now = yield* Clock.currentTimeMillis
+          if (now - set.at < cooldown) return yield* nonEmpty(keys, header)
+          const fetched = yield* fetchUnlessJustFailed
+          return yield* nonEmpty(yield* find(fetched, header), header)
+        })
+    }
+  })

@@ -1,0 +1,53 @@
+/**
+ * Documents that others publish, and the one guarded fetch that reads them.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Authorization server metadata (RFC 8414, OpenID Connect Discovery): the document, and how it is found.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as AuthorizationServerMetadata from "./AuthorizationServerMetadata.js"
+
+/**
+ * Every request that discovery made and every decision it took, as a value that is safe to paste.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as DiscoveryTrace from "./DiscoveryTrace.js"
+
+/**
+ * The one way in which this library fetches what others publish: secure URLs only, no redirects, bounded in time and
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as GuardedHttp from "./GuardedHttp.js"
+
+/**
+ * The keys that an issuer publishes, kept so that a token costs no request, a rotation no refusal, an outage no service
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwkSet from "./JwkSet.js"
+
+/**
+ * Protected resource metadata (RFC 9728): the document, and how a client finds and judges it.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ProtectedResourceMetadata from "./ProtectedResourceMetadata.js"
+
+/**
+ * One run of a lookup for all who ask while it is under way.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SingleFlight from "./SingleFlight.js"

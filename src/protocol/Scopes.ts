@@ -1,0 +1,56 @@
+/**
+ * Sets of OAuth scopes as ordered lists without repetition.
+ *
+ * @since 0.1.0
+ */
+
+const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+/**
+ * Whether a string is one `scope-token` of RFC 6749 §3.3: printable ASCII without space, `"` and `\`.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isScopeToken = (value: string): boolean => SCOPE_TOKEN.test(value)
+
+/**
+ * Reads the value of a `scope` parameter. Repetitions count once; anything that is no scope-token is left out.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const parse = (scope: string): ReadonlyArray<string> => union(scope.split(/[ \t\r\n]+/).filter(isScopeToken))
+
+/**
+ * Writes scopes as the value of a `scope` parameter.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const render = (scopes: ReadonlyArray<string>): string => scopes.join(" ")
+
+/**
+ * The scopes of every list, in the order first met, each once.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { Scopes } from "effect-mcp-auth/protocol"
+ *
+ * console.log(Scopes.union(["read"], ["write", "read"])) // ["read", "write"]
+ * console.log(Scopes.missing(["read", "write"], ["read"])) // ["write"]
+ * ```
+ */
+export const union = (...lists: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> =>
+  Array.from(new Set(lists.flat()))
+
+/**
+ * The required scopes that were not granted.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const missing = (required: ReadonlyArray<string>, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
+  required.filter((scope) => !granted.includes(scope))

@@ -1,0 +1,85 @@
+/**
+ * The guard on routes of an `HttpLayerRouter`.
+ *
+ * @since 0.1.0
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { AuthConfig } from "./AuthConfig.js"
+import * as AuthError from "./AuthError.js"
+import { Authorizer } from "./Authorizer.js"
+import { CurrentClaims } from "./Claims.js"
+import * as Guard from "./Guard.js"
+import * as ResourceMetadata from "./ResourceMetadata.js"
+
+/**
+ * The guard as a router middleware, to be combined with others. {@link layer} is what most routes need.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; handles: AuthError.AuthError }>()(
+  Effect.gen(function* () {
+    const config = yield* AuthConfig
+    const authorizer = yield* Authorizer
+    const authorize = Guard.authorize.pipe(
+      Effect.provideService(AuthConfig, config),
+      Effect.provideService(Authorizer, authorizer)
+    )
+    return (handler) =>
+      authorize.pipe(
+        Effect.flatMap((claims) => Effect.provideService(handler, CurrentClaims, claims)),
+        Effect.catchAll((error) =>
+          AuthError.isAuthError(error)
+            ? Effect.provideService(Guard.respond(error), AuthConfig, config)
+            : Effect.fail(error)
+        )
+      )
+  })
+)
+
+/**
+ * Provide it to route layers to guard them. Their handlers may then ask for `CurrentClaims` and fail with refusals.
+ * A router wraps only what it matches: unknown paths are answered 404 without a challenge. To guard those as well, put
+ * `HttpAppAuth.middleware` around the whole app.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { Claims, HttpLayerRouterAuth } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const routes = HttpLayerRouter.add(
+ *   "GET",
+ *   "/whoami",
+ *   Effect.map(Claims.CurrentClaims, ({ subject }) => HttpServerResponse.text(subject))
+ * ).pipe(Layer.provide(HttpLayerRouterAuth.layer), Layer.merge(HttpLayerRouterAuth.layerMetadata))
+ * ```
+ */
+export const layer = middleware.layer
+
+/**
+ * Adds the routes of the RFC 9728 document.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMetadata: Layer.Layer<never, never, AuthConfig | HttpLayerRouter.HttpRouter> = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const config = yield* AuthConfig
+    const router = yield* HttpLayerRouter.HttpRouter
+    for (const path of ResourceMetadata.paths(config)) {
+      yield* router.add(
+        "*",
+        path as HttpLayerRouter.PathInput,
+        Effect.map(HttpServerRequest.HttpServerRequest, (request) => ResourceMetadata.respond(request, config))
+      )
+    }
+  })
+)
