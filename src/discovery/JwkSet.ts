@@ -5,12 +5,14 @@
  * @since 0.1.0
  */
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Jose from "jose"
+import * as AuthorizationServerMetadata from "./AuthorizationServerMetadata.js"
 import * as GuardedHttp from "./GuardedHttp.js"
 import * as SingleFlight from "./SingleFlight.js"
 
@@ -62,7 +64,8 @@ export interface JwkSet {
 /**
  * How long keys are kept. `maxAge`: after it they are fetched again, in the background. `maxStale`: how much longer they
  * serve while fetching fails. `cooldown`: the least time between two fetches for an unknown key. `retryAfter`: the least
- * time between two failed fetches, and what a caller is told to wait.
+ * time between two failed fetches, and what a caller is told to wait. `patience`: how long a caller waits for a fetch,
+ * which then goes on without it.
  *
  * @since 0.1.0
  * @category models
@@ -72,6 +75,7 @@ export interface Options {
   readonly maxStale?: Duration.DurationInput | undefined
   readonly cooldown?: Duration.DurationInput | undefined
   readonly retryAfter?: Duration.DurationInput | undefined
+  readonly patience?: Duration.DurationInput | undefined
 }
 
 const Document = Schema.Struct({ keys: Schema.Array(Schema.Record({ key: Schema.String, value: Schema.Unknown })) })
@@ -105,6 +109,15 @@ const load = (document: typeof Document.Type, at: number): Loaded => {
   }
 }
 
+/** The longest wait, in seconds, that one of the answers behind a failed fetch asked for. */
+const retryAfterOf = (cause: Cause.Cause<unknown>): number => {
+  const errors = Array.from(Cause.failures(cause)).flatMap(
+    (error): ReadonlyArray<unknown> =>
+      error instanceof AuthorizationServerMetadata.AuthorizationServerMetadataError ? error.attempts : [error]
+  )
+  return Math.max(0, ...errors.map((error) => (error instanceof GuardedHttp.FetchError ? (error.retryAfter ?? 0) : 0)))
+}
+
 /**
  * Makes a kept set. `uri` finds the document's URL anew for every fetch that needs it, so that a moved `jwks_uri` is
  * followed; keep what it costs in mind. One fetch at a time serves all who wait, and belongs to the scope: a caller that
@@ -119,18 +132,22 @@ export const make = <E>(
 ): Effect.Effect<JwkSet, never, HttpClient.HttpClient | Scope.Scope> =>
   Effect.gen(function* () {
     const client = yield* HttpClient.HttpClient
+    const limits = yield* GuardedHttp.Limits
     const scope = yield* Effect.scope
     const maxAge = Duration.toMillis(options?.maxAge ?? "10 minutes")
     const maxStale = Duration.toMillis(options?.maxStale ?? "1 hour")
     const cooldown = Duration.toMillis(options?.cooldown ?? "5 seconds")
     const pause = Duration.toMillis(options?.retryAfter ?? "1 second")
+    const patience = Duration.decode(options?.patience ?? "10 seconds")
     let loaded: Loaded | undefined
+    let renewing = false
     let failure: { readonly at: number; readonly error: JwkSetUnavailable } | undefined
 
     const fetch = yield* SingleFlight.make(
       uri.pipe(
         Effect.flatMap((url) => getDocument(url, "JWK set")),
         Effect.provideService(HttpClient.HttpClient, client),
+        Effect.provideService(GuardedHttp.Limits, limits),
         Effect.zip(Clock.currentTimeMillis),
         Effect.map(([document, now]) => {
           failure = undefined
@@ -139,9 +156,7 @@ export const make = <E>(
         }),
         Effect.catchAllCause((cause) =>
           Effect.flatMap(Clock.currentTimeMillis, (now) => {
-            const asked =
-              cause._tag === "Fail" && cause.error instanceof GuardedHttp.FetchError ? cause.error.retryAfter : 0
-            const retryAfter = Math.min(Math.max(Math.ceil(pause / 1000), asked ?? 0), 300)
+            const retryAfter = Math.min(Math.max(Math.ceil(pause / 1000), retryAfterOf(cause)), 300)
             const error = new JwkSetUnavailable({ retryAfter, cause })
             failure = { at: now, error }
             return Effect.zipRight(Effect.logWarning("The JWK set could not be fetched", cause), Effect.fail(error))
@@ -151,13 +166,31 @@ export const make = <E>(
     )
 
     const fetchUnlessJustFailed = Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      failure !== undefined && now - failure.at < pause ? Effect.fail(failure.error) : fetch
+      failure !== undefined && now - failure.at < pause
+        ? Effect.fail(failure.error)
+        : Effect.timeoutFail(fetch, {
+            duration: patience,
+            onTimeout: () =>
+              new JwkSetUnavailable({
+                retryAfter: Math.ceil(pause / 1000),
+                cause: new Error(`no keys within ${Duration.format(patience)}`)
+              })
+          })
     )
+
+    const renew = Effect.suspend(() => {
+      if (renewing) return Effect.void
+      renewing = true
+      const done = Effect.sync(() => {
+        renewing = false
+      })
+      return Effect.forkIn(Effect.ensuring(Effect.ignore(fetchUnlessJustFailed), done), scope)
+    })
 
     const current = Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<Loaded, JwkSetUnavailable> => {
       if (loaded === undefined || now - loaded.at > maxAge + maxStale) return fetchUnlessJustFailed
       if (now - loaded.at <= maxAge) return Effect.succeed(loaded)
-      return Effect.as(Effect.forkIn(Effect.ignore(fetchUnlessJustFailed), scope), loaded)
+      return Effect.as(renew, loaded)
     })
 
     const find = (set: Loaded, header: KeyHeader): Effect.Effect<ReadonlyArray<Jose.CryptoKey>> => {
@@ -184,8 +217,10 @@ export const make = <E>(
           const keys = yield* find(set, header)
           if (keys.length > 0) return yield* nonEmpty(keys, header)
           const now = yield* Clock.currentTimeMillis
-          if (now - set.at < cooldown) return yield* nonEmpty(keys, header)
-          const fetched = yield* fetchUnlessJustFailed
+          // Another caller may have fetched while this one looked through the set it had.
+          const latest = loaded ?? set
+          if (latest === set && now - set.at < cooldown) return yield* nonEmpty(keys, header)
+          const fetched = now - latest.at < cooldown ? latest : yield* fetchUnlessJustFailed
           return yield* nonEmpty(yield* find(fetched, header), header)
         })
     }

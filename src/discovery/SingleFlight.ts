@@ -80,7 +80,7 @@ export const keyed = <A, E>(options: {
             if (flights.get(key) === flight) flights.delete(key)
             return Fiber.interrupt(flight.fiber)
           })
-          return yield* Effect.ensuring(restore(Fiber.join(flight.fiber)), leave)
+          return yield* Effect.ensuring(restore(Effect.flatten(Fiber.await(flight.fiber))), leave)
         })
       )
   })

@@ -13,6 +13,14 @@
 export * as AuthorizationServerMetadata from "./AuthorizationServerMetadata.js"
 
 /**
+ * How a client proves to an authorization server which client it is (OAuth 2.1 §2.4, RFC 7523 §2.2).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientAuthentication from "./ClientAuthentication.js"
+
+/**
  * Every request that discovery made and every decision it took, as a value that is safe to paste.
  *
  * @since 0.1.0
@@ -22,6 +30,7 @@ export * as DiscoveryTrace from "./DiscoveryTrace.js"
 
 /**
  * The one way in which this library fetches what others publish: secure URLs only, no redirects, bounded in time and
+ * size, and a typed failure for everything that can go wrong.
  *
  * @since 0.1.0
  * @category modules
@@ -30,6 +39,7 @@ export * as GuardedHttp from "./GuardedHttp.js"
 
 /**
  * The keys that an issuer publishes, kept so that a token costs no request, a rotation no refusal, an outage no service
+ * while keys are known, and a flood of made-up key ids a bounded number of fetches.
  *
  * @since 0.1.0
  * @category modules

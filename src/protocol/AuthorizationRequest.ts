@@ -95,6 +95,7 @@ export const endpointViolation = (endpoint: string): string | undefined => {
  */
 export const toUrl = (endpoint: string, request: AuthorizationRequest): string => {
   const query = new URLSearchParams(parameters(request).map(([name, value]) => [name, value])).toString()
-  const separator = !endpoint.includes("?") ? "?" : /[?&]$/.test(endpoint) ? "" : "&"
+  const start = endpoint.indexOf("?")
+  const separator = start === -1 ? "?" : start === endpoint.length - 1 || endpoint.endsWith("&") ? "" : "&"
   return `${endpoint}${separator}${query}`
 }

@@ -5,7 +5,13 @@
  */
 import { parts } from "./ResourceIdentifier.js"
 
-const PROTECTED_RESOURCE = "/.well-known/oauth-protected-resource"
+/**
+ * The path of the document of an origin, and the prefix of all others on it (RFC 9728 §3).
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const protectedResourceRoot = "/.well-known/oauth-protected-resource"
 
 /**
  * A place to look for protected resource metadata, and the `resource` values that make the document found there usable
@@ -35,7 +41,7 @@ export interface ProtectedResourceCandidate {
  */
 export const protectedResource = (resource: string): string => {
   const { origin, path, query } = parts(resource) ?? { origin: "", path: "", query: "" }
-  return `${origin}${PROTECTED_RESOURCE}${path === "/" ? "" : path}${query}`
+  return `${origin}${protectedResourceRoot}${path === "/" ? "" : path}${query}`
 }
 
 /**
@@ -47,8 +53,8 @@ export const protectedResource = (resource: string): string => {
  */
 export const protectedResourcePaths = (resource: string): ReadonlyArray<string> => {
   const path = (parts(resource)?.path ?? "").replace(/\/$/, "")
-  const inserted = `${PROTECTED_RESOURCE}${path}`
-  return Array.from(new Set([inserted, `${inserted}/`, PROTECTED_RESOURCE]))
+  const inserted = `${protectedResourceRoot}${path}`
+  return Array.from(new Set([inserted, `${inserted}/`, protectedResourceRoot]))
 }
 
 /**
@@ -62,14 +68,14 @@ export const protectedResourceCandidates = (endpoint: string): ReadonlyArray<Pro
   const split = parts(endpoint)
   if (split === undefined) return []
   const { origin, path, query } = split
-  const root = { url: `${origin}${PROTECTED_RESOURCE}`, resources: [origin, `${origin}/`] }
+  const root = { url: `${origin}${protectedResourceRoot}`, resources: [origin, `${origin}/`] }
   if (path === "" || path === "/") {
     return query === "" ? [root] : [{ url: `${root.url}${query}`, resources: [endpoint] }, root]
   }
-  const forms = path.endsWith("/") ? [path.slice(0, -1), path] : [path]
+  const forms = path.endsWith("/") && path !== "//" ? [path.slice(0, -1), path] : [path]
   return [
     ...forms.map((form) => ({
-      url: `${origin}${PROTECTED_RESOURCE}${form}${query}`,
+      url: `${origin}${protectedResourceRoot}${form}${query}`,
       resources: Array.from(new Set([endpoint, `${origin}${form}${query}`]))
     })),
     root

@@ -7,9 +7,12 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Jose from "jose"
+import * as Base64Url from "../protocol/Base64Url.js"
 import type { AuthError } from "./AuthError.js"
 import { InvalidToken, isAuthError, ServerError } from "./AuthError.js"
 import { Claims } from "./Claims.js"
@@ -22,7 +25,7 @@ export const TypeId: unique symbol = Symbol.for("effect-mcp-auth/server/Authoriz
 
 /**
  * What a request presented. `url` is the configured one of the resource, not what `Host` says; headers are in lower
- * case.
+ * case. `issuers` are those whose tokens are accepted for this request.
  *
  * @since 0.1.0
  * @category models
@@ -32,6 +35,7 @@ export interface Credentials {
   readonly token: Redacted.Redacted
   readonly method: string
   readonly url: string
+  readonly issuers: ReadonlyArray<string>
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
@@ -65,6 +69,7 @@ export class Authorizer extends Context.Tag("effect-mcp-auth/server/Authorizer")
  * ```ts
  * import { AuthError, Authorizer, Claims } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
  * import * as Redacted from "effect/Redacted"
  *
  * declare const lookUp: (token: string) => Effect.Effect<Claims.Claims | undefined>
@@ -117,13 +122,91 @@ export const layer = (
   options?: { readonly timeout?: Duration.DurationInput | undefined }
 ): Layer.Layer<Authorizer> => Layer.succeed(Authorizer, make(authorize, options))
 
+const isOutage = (error: AuthError): boolean => error._tag === "ServerError"
+
 /**
- * What a test says of a token: everything that is left out is filled in, `audience` with the resource that is asked.
+ * Asks `that` where `self` does not accept the token. An outage of one of them is never "invalid": where none accepts and
+ * one could not decide, the result is that one's `ServerError`. A token that is good and too narrow is not tried again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { Authorizer } from "effect-mcp-auth/server"
+ *
+ * declare const jwt: Authorizer.Service
+ * declare const introspection: Authorizer.Service
+ *
+ * export const either = Authorizer.orElse(jwt, introspection)
+ * ```
+ */
+export const orElse: {
+  (that: Service): (self: Service) => Service
+  (self: Service, that: Service): Service
+} = dual(
+  2,
+  (self: Service, that: Service): Service =>
+    unbounded((credentials) =>
+      Effect.catchAll(self.authorize(credentials), (first) =>
+        first._tag === "InsufficientScope" || first._tag === "InvalidRequest"
+          ? Effect.fail(first)
+          : Effect.mapError(that.authorize(credentials), (second) =>
+              second._tag === "InvalidToken" || (isOutage(first) && isOutage(second)) ? first : second
+            )
+      )
+    )
+)
+
+/**
+ * Refuses what an authorizer accepted and a condition does not hold for.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const filterOrFail: {
+  (predicate: (claims: Claims) => boolean, orFailWith: (claims: Claims) => AuthError): (self: Service) => Service
+  (self: Service, predicate: (claims: Claims) => boolean, orFailWith: (claims: Claims) => AuthError): Service
+} = dual(
+  3,
+  (self: Service, predicate: (claims: Claims) => boolean, orFailWith: (claims: Claims) => AuthError): Service =>
+    unbounded((credentials) => Effect.filterOrFail(self.authorize(credentials), predicate, orFailWith))
+)
+
+const unverifiedIssuer = (token: string): string | undefined => {
+  try {
+    return Jose.decodeJwt(token).iss
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Chooses the authorizer by the issuer that a JWT names; `otherwise` gets opaque tokens and issuers that are not listed,
+ * which are refused where it is left out. The choice trusts nothing: the chosen one checks the token.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const byIssuer = (issuers: Readonly<Record<string, Service>>, otherwise?: Service): Service =>
+  unbounded((credentials) => {
+    const issuer = unverifiedIssuer(Redacted.value(credentials.token))
+    const chosen = issuer !== undefined && Object.hasOwn(issuers, issuer) ? issuers[issuer] : otherwise
+    return chosen === undefined
+      ? new InvalidToken({ reason: "issuer", detail: "no authorizer for the issuer of the token" })
+      : chosen.authorize(credentials)
+  })
+
+/** For what is made of authorizers that bound their own time. */
+const unbounded = (authorize: Service["authorize"]): Service => make(authorize, { timeout: Duration.infinity })
+
+/**
+ * What is said of a token that is simply known: everything that is left out is filled in, `audience` with the resource
+ * that is asked, `issuer` with `urn:effect-mcp-auth:static`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface TestClaims {
+export interface KnownClaims {
   readonly subject?: string | undefined
   readonly issuer?: string | undefined
   readonly clientId?: string | undefined
@@ -133,8 +216,61 @@ export interface TestClaims {
   readonly raw?: Readonly<Record<string, unknown>> | undefined
 }
 
+const toClaims = (known: KnownClaims, credentials: Credentials, subject: string): Claims =>
+  new Claims({
+    issuer: known.issuer ?? "urn:effect-mcp-auth:static",
+    subject: known.subject ?? subject,
+    clientId: known.clientId,
+    audience: known.audience ?? [credentials.url],
+    scopes: known.scopes ?? [],
+    expiresAt: known.expiresAt,
+    raw: Redacted.make({ ...known.raw })
+  })
+
+const unknown = new InvalidToken({ reason: "inactive", detail: "the token is not one of those known" })
+
 /**
- * An authorizer for tests: it knows exactly the tokens listed, each with its claims or with the refusal it is to meet.
+ * An authorizer for a few fixed tokens, such as API keys of services. Tokens are kept and compared as SHA-256 digests. Each
+ * needs a subject and the scopes that it grants.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerStatic = (
+  tokens: ReadonlyArray<{
+    readonly token: Redacted.Redacted
+    readonly claims: KnownClaims & { readonly subject: string; readonly scopes: ReadonlyArray<string> }
+  }>
+): Layer.Layer<Authorizer> =>
+  Layer.effect(
+    Authorizer,
+    Effect.map(
+      Effect.forEach(tokens, ({ claims, token }) =>
+        Effect.map(
+          Effect.promise(() => Base64Url.sha256(Redacted.value(token))),
+          (digest) => [digest, claims] as const
+        )
+      ),
+      (entries) => {
+        const byDigest = new Map(entries)
+        return make((credentials) =>
+          Effect.flatMap(
+            Effect.promise(() => Base64Url.sha256(Redacted.value(credentials.token))),
+            (digest) => {
+              const claims = byDigest.get(digest)
+              return claims === undefined
+                ? Effect.fail(unknown)
+                : Effect.succeed(toClaims(claims, credentials, claims.subject))
+            }
+          )
+        )
+      }
+    )
+  )
+
+/**
+ * An authorizer for tests: it knows exactly the tokens listed, each with its claims or with the refusal it is to meet. The
+ * token itself is the subject where none is given.
  *
  * @since 0.1.0
  * @category layers
@@ -148,21 +284,10 @@ export interface TestClaims {
  * })
  * ```
  */
-export const layerTest = (tokens: Readonly<Record<string, TestClaims | AuthError>>): Layer.Layer<Authorizer> =>
+export const layerTest = (tokens: Readonly<Record<string, KnownClaims | AuthError>>): Layer.Layer<Authorizer> =>
   layer((credentials) => {
     const token = Redacted.value(credentials.token)
     const known = Object.hasOwn(tokens, token) ? tokens[token] : undefined
-    if (known === undefined) return new InvalidToken({ reason: "inactive", detail: "not a token of this test" })
-    if (isAuthError(known)) return Effect.fail(known)
-    return Effect.succeed(
-      new Claims({
-        issuer: known.issuer ?? "https://issuer.test",
-        subject: known.subject ?? token,
-        clientId: known.clientId,
-        audience: known.audience ?? [credentials.url],
-        scopes: known.scopes ?? [],
-        expiresAt: known.expiresAt,
-        raw: Redacted.make({ ...known.raw })
-      })
-    )
+    if (known === undefined) return Effect.fail(unknown)
+    return isAuthError(known) ? Effect.fail(known) : Effect.succeed(toClaims(known, credentials, token))
   })

@@ -18,20 +18,25 @@ import * as AuthError from "./AuthError.js"
 import * as Authorizer from "./Authorizer.js"
 import * as Challenge from "./Challenge.js"
 import { Claims } from "./Claims.js"
+import * as Decision from "./Decision.js"
+import * as Tenancy from "./Tenancy.js"
 
 /** Node keeps the first of several `Authorization` headers and drops the rest; only its own view of them still tells. */
 const authorizationIsRepeated = (request: HttpServerRequest.HttpServerRequest): boolean => {
-  const distinct = (request.source as { readonly headersDistinct?: Record<string, ReadonlyArray<string> | undefined> })
-    .headersDistinct
-  return (distinct?.["authorization"]?.length ?? 1) > 1
+  const raw = (request.source as { readonly rawHeaders?: ReadonlyArray<string> }).rawHeaders
+  if (raw === undefined) return false
+  let seen = 0
+  for (let i = 0; i < raw.length; i += 2) if (raw[i]?.toLowerCase() === "authorization") seen++
+  return seen > 1
 }
 
 const hasTokenInQuery = (url: string): boolean => {
   const query = url.indexOf("?")
-  return (
-    query !== -1 && url.includes("access_token", query) && new URLSearchParams(url.slice(query)).has("access_token")
-  )
+  return query !== -1 && new URLSearchParams(url.slice(query)).has("access_token")
 }
+
+/** What a request presented, before it is known which issuers count. */
+type Presented = Omit<Authorizer.Credentials, "issuers">
 
 /**
  * Takes the credentials off a request: from the `Authorization` header and nowhere else. No header, a blank token and a
@@ -44,7 +49,7 @@ const hasTokenInQuery = (url: string): boolean => {
 export const credentials = (
   request: HttpServerRequest.HttpServerRequest,
   config: AuthConfig
-): Effect.Effect<Authorizer.Credentials, AuthError.Missing | AuthError.InvalidRequest> => {
+): Presented | AuthError.Missing | AuthError.InvalidRequest => {
   if (hasTokenInQuery(request.url)) {
     return new AuthError.InvalidRequest({ description: "access_token must not be sent in the query; use the header" })
   }
@@ -52,21 +57,14 @@ export const credentials = (
     return new AuthError.InvalidRequest({ description: "the Authorization header must not be repeated" })
   }
   const parsed = BearerCredentials.parse(request.headers["authorization"])
-  switch (parsed._tag) {
-    case "Missing":
-      return Effect.fail(AuthError.missing)
-    case "Malformed":
-      return new AuthError.InvalidRequest({ description: parsed.rule })
-    case "Credentials":
-      return parsed.scheme === "DPoP"
-        ? Effect.fail(AuthError.missing)
-        : Effect.succeed({
-            scheme: parsed.scheme,
-            token: Redacted.make(parsed.token),
-            method: request.method,
-            url: config.resource,
-            headers: request.headers
-          })
+  if (parsed._tag === "Malformed") return new AuthError.InvalidRequest({ description: parsed.rule })
+  if (parsed._tag === "Missing" || parsed.scheme === "DPoP") return AuthError.missing
+  return {
+    scheme: parsed.scheme,
+    token: Redacted.make(parsed.token),
+    method: request.method,
+    url: config.resource,
+    headers: request.headers
   }
 }
 
@@ -74,9 +72,14 @@ export const credentials = (
 const withImplied = (scopes: ReadonlyArray<string>, implied: AuthConfig["impliedScopes"]): ReadonlyArray<string> => {
   if (implied === undefined) return scopes
   const all = new Set(scopes)
-  for (const scope of all) for (const narrower of implied[scope] ?? []) all.add(narrower)
+  for (const scope of all) {
+    if (Object.hasOwn(implied, scope)) for (const narrower of implied[scope] ?? []) all.add(narrower)
+  }
   return Array.from(all)
 }
+
+/** Authorizers apply their own tolerance; this is the limit that none of them can exceed. */
+const MAX_TOLERANCE_SECONDS = 300
 
 /**
  * Judges what an authorizer accepted, so that none can forget it: the audience names this resource, the token has not
@@ -89,41 +92,72 @@ const withImplied = (scopes: ReadonlyArray<string>, implied: AuthConfig["implied
 export const judge = (
   claims: Claims,
   config: AuthConfig,
+  requiredScopes: ReadonlyArray<string>,
   scheme: Authorizer.Credentials["scheme"],
   nowMillis: number
-): Claims | AuthError.AuthError => {
+): Claims | AuthError.InvalidToken | AuthError.InsufficientScope => {
   if (!Audience.accepts(config, claims.audience)) {
     return new AuthError.InvalidToken({ reason: "audience", detail: "the audience is not this resource" })
   }
-  if (claims.expiresAt !== undefined && nowMillis >= (claims.expiresAt + 300) * 1000) {
+  if (claims.expiresAt !== undefined && nowMillis >= (claims.expiresAt + MAX_TOLERANCE_SECONDS) * 1000) {
     return new AuthError.InvalidToken({ reason: "expired", description: "The access token has expired" })
   }
   if (claims.confirmation !== undefined && scheme === "Bearer") {
     return new AuthError.InvalidToken({ reason: "binding", detail: "the token is bound to a key and came as Bearer" })
   }
   const scopes = withImplied(claims.scopes, config.impliedScopes)
-  if (Scopes.missing(config.requiredScopes, scopes).length > 0) {
-    return new AuthError.InsufficientScope({ required: config.requiredScopes })
+  if (Scopes.missing(requiredScopes, scopes).length > 0) {
+    return new AuthError.InsufficientScope({ required: requiredScopes })
   }
   return scopes === claims.scopes ? claims : new Claims({ ...claims, scopes }, { disableValidation: true })
 }
 
 const decisions = Metric.counter("mcp_auth_decisions", { incremental: true, description: "Decisions by outcome" })
-const outcomes = new Map(
-  ["Accepted", "Missing", "InvalidToken", "InsufficientScope", "InvalidRequest", "ServerError"].map(
-    (outcome) => [outcome, Metric.tagged(decisions, "outcome", outcome)] as const
-  )
-)
+const counters: Readonly<Record<Decision.Decision["outcome"], Metric.Metric.Counter<number>>> = {
+  Accepted: Metric.tagged(decisions, "outcome", "Accepted"),
+  Missing: Metric.tagged(decisions, "outcome", "Missing"),
+  InvalidToken: Metric.tagged(decisions, "outcome", "InvalidToken"),
+  InsufficientScope: Metric.tagged(decisions, "outcome", "InsufficientScope"),
+  InvalidRequest: Metric.tagged(decisions, "outcome", "InvalidRequest"),
+  ServerError: Metric.tagged(decisions, "outcome", "ServerError")
+}
 const duration = Metric.histogram(
   "mcp_auth_authorize_ms",
-  MetricBoundaries.exponential({ start: 0.05, factor: 2, count: 18 }),
+  MetricBoundaries.exponential({ start: 0.25, factor: 2, count: 16 }),
   "Time to a decision, in milliseconds"
 )
 
-const count = (outcome: string): Effect.Effect<void> => {
-  const metric = outcomes.get(outcome)
-  return metric === undefined ? Effect.void : Metric.increment(metric)
+const decided = (
+  request: HttpServerRequest.HttpServerRequest,
+  config: AuthConfig,
+  at: number,
+  result: Claims | AuthError.AuthError
+): Effect.Effect<void> => {
+  const refused = AuthError.isAuthError(result)
+  const outcome = refused ? result._tag : "Accepted"
+  return Effect.zipRight(
+    Metric.increment(counters[outcome]),
+    Decision.record(() => ({
+      at,
+      outcome,
+      resource: config.resource,
+      method: request.method,
+      path: request.url.split("?", 1)[0] ?? "",
+      ...(refused
+        ? {
+            reason: result._tag === "InvalidToken" ? result.reason : result.message,
+            ...(result._tag === "InsufficientScope" ? { requiredScopes: result.required } : {})
+          }
+        : {
+            issuer: result.issuer,
+            subject: result.subject,
+            ...(result.clientId === undefined ? {} : { clientId: result.clientId })
+          })
+    }))
+  )
 }
+
+const unresolved = (error: Tenancy.TenancyError) => new AuthError.ServerError({ retryAfter: 1, cause: error })
 
 /**
  * Authorizes the request at hand.
@@ -139,18 +173,21 @@ export const authorize: Effect.Effect<
   const request = yield* HttpServerRequest.HttpServerRequest
   const config = yield* AuthConfig
   const authorizer = yield* Authorizer.Authorizer
-  const presented = yield* credentials(request, config)
+  const tenancy = yield* Tenancy.Tenancy
+  const presented = credentials(request, config)
+  if (AuthError.isAuthError(presented)) return yield* Effect.fail(presented)
+  const issuers = yield* Effect.mapError(Tenancy.authorizationServers(tenancy, config), unresolved)
+  const required = yield* Effect.mapError(Tenancy.requiredScopes(tenancy, config), unresolved)
   const started = yield* Clock.currentTimeMillis
-  const claims = yield* authorizer
-    .authorize(presented)
-    .pipe(
-      Effect.withSpan("Authorizer.authorize", { captureStackTrace: false, attributes: { scheme: presented.scheme } })
-    )
+  const claims = yield* Effect.withSpan(authorizer.authorize({ ...presented, issuers }), "Authorizer.authorize", {
+    captureStackTrace: false,
+    attributes: { scheme: presented.scheme }
+  })
   const now = yield* Clock.currentTimeMillis
   yield* Metric.update(duration, now - started)
-  const judged = judge(claims, config, presented.scheme, now)
+  const judged = judge(claims, config, required, presented.scheme, now)
   if (AuthError.isAuthError(judged)) return yield* Effect.fail(judged)
-  yield* count("Accepted")
+  yield* decided(request, config, now, judged)
   return judged
 })
 
@@ -175,29 +212,46 @@ const render = (refusal: Challenge.Refusal): HttpServerResponse.HttpServerRespon
 /** The answer to a request without credentials holds nothing of the request, so each configuration has one. */
 const missingResponses = new WeakMap<AuthConfig, HttpServerResponse.HttpServerResponse>()
 
-const toResponse = (error: AuthError.AuthError, config: AuthConfig): HttpServerResponse.HttpServerResponse => {
+const prepared = (error: AuthError.AuthError, config: AuthConfig): HttpServerResponse.HttpServerResponse => {
   if (error._tag !== "Missing") return render(Challenge.respond(error, config))
-  const prepared = missingResponses.get(config)
-  if (prepared !== undefined) return prepared
+  const known = missingResponses.get(config)
+  if (known !== undefined) return known
   const response = render(Challenge.respond(error, config))
   missingResponses.set(config, response)
   return response
 }
 
+const orNull = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | null, never, R> =>
+  Effect.orElseSucceed(effect, () => null)
+
+const hints = (
+  tenancy: Tenancy.Resolvers,
+  config: AuthConfig
+): Effect.Effect<Challenge.Hints, never, HttpServerRequest.HttpServerRequest> =>
+  Effect.all({
+    resourceMetadataUrl: orNull(Tenancy.resourceMetadataUrl(tenancy, config)),
+    requiredScopes: orNull(Tenancy.requiredScopes(tenancy, config))
+  })
+
 /**
- * Answers a refusal: counted, logged (at Debug; a `ServerError` at Warning with its cause) and rendered.
+ * Answers a refusal: counted, recorded, logged (at Debug; a `ServerError` at Warning with its cause) and rendered. A
+ * resolver of {@link Tenancy} that fails costs the challenge its own parameter and nothing else.
  *
  * @since 0.1.0
  * @category rendering
  */
 export const respond = (
   error: AuthError.AuthError
-): Effect.Effect<HttpServerResponse.HttpServerResponse, never, AuthConfig> =>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
   Effect.gen(function* () {
     const config = yield* AuthConfig
-    yield* count(error._tag)
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const tenancy = yield* Tenancy.Tenancy
+    yield* decided(request, config, yield* Clock.currentTimeMillis, error)
     yield* error._tag === "ServerError"
       ? Effect.logWarning("Authorization could not be decided", error.cause ?? error.message)
       : Effect.logDebug(`Refused: ${error._tag}`, error.message)
-    return toResponse(error, config)
+    if (tenancy.resourceMetadataUrl === undefined && tenancy.requiredScopes === undefined)
+      return prepared(error, config)
+    return render(Challenge.respond(error, config, yield* hints(tenancy, config)))
   })

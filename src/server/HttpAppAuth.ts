@@ -6,6 +6,7 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
 import type { Authorizer } from "./Authorizer.js"
@@ -45,17 +46,76 @@ export const middleware = <E, R>(
   )
 
 /**
- * Serves the RFC 9728 document beside an app, at the well-known paths of the configured resource; every other path goes
- * to the app. It belongs outside of {@link middleware}: the document needs no token.
+ * Serves the RFC 9728 document beside an app, at the well-known paths of the configured resource. Other resources below
+ * the well-known prefix are 404, every other path goes to the app. It belongs outside of {@link middleware}: the document
+ * needs no token.
  *
  * @since 0.1.0
  * @category middleware
  */
 export const withMetadata = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R | AuthConfig> =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-    Effect.flatMap(AuthConfig, (config) => {
-      const query = request.url.indexOf("?")
-      const path = query === -1 ? request.url : request.url.slice(0, query)
-      return ResourceMetadata.paths(config).has(path) ? Effect.succeed(ResourceMetadata.respond(request, config)) : app
-    })
+    Effect.flatMap(AuthConfig, (config) => ResourceMetadata.route(request, routesOf(config)) ?? app)
   )
+
+const routesByConfig = new WeakMap<AuthConfig, ResourceMetadata.Routes>()
+
+const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
+  const known = routesByConfig.get(config)
+  if (known !== undefined) return known
+  const routes = ResourceMetadata.routes([config])
+  routesByConfig.set(config, routes)
+  return routes
+}
+
+/**
+ * Several protected resources in one server: each app is guarded by its own configuration, each has its own document, and
+ * the requests that belong to none go to `fallback`. A request belongs to the resource whose path covers its own, the
+ * longest first. `root` is the resource whose document is served at the root well-known path, if any.
+ *
+ * @since 0.1.0
+ * @category middleware
+ * @example
+ * ```ts
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { AuthConfig, Claims, HttpAppAuth } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const as = "https://as.example.com"
+ * const files = AuthConfig.unsafeMake({ resource: "https://mcp.example.com/files", authorizationServers: as })
+ * const mail = AuthConfig.unsafeMake({ resource: "https://mcp.example.com/mail", authorizationServers: as })
+ * const whoami = Effect.map(Claims.CurrentClaims, ({ subject }) => HttpServerResponse.text(subject))
+ *
+ * export const app = HttpAppAuth.resources([
+ *   { config: files, app: whoami },
+ *   { config: mail, app: whoami }
+ * ], HttpServerResponse.empty({ status: 404 }))
+ * ```
+ */
+export const resources = <E1, R1, E2 = never, R2 = never>(
+  guarded: ReadonlyArray<{ readonly config: AuthConfig; readonly app: HttpApp.Default<E1, R1> }>,
+  fallback: HttpApp.Default<E2, R2>,
+  root?: AuthConfig
+): HttpApp.Default<
+  Exclude<E1, AuthError.AuthError> | E2,
+  Exclude<Exclude<R1, CurrentClaims>, AuthConfig> | Authorizer | R2
+> => {
+  type Outcome = ReturnType<typeof resources<E1, R1, E2, R2>>
+  const routes = ResourceMetadata.routes(
+    guarded.map(({ config }) => config),
+    root
+  )
+  const apps = guarded
+    .map(({ app, config }) => ({
+      path: (ResourceIdentifier.parts(config.resource)?.path ?? "").replace(/\/$/, ""),
+      app: Effect.provideService(middleware(app), AuthConfig, config)
+    }))
+    .sort((left, right) => right.path.length - left.path.length)
+  return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Outcome => {
+    const metadata = ResourceMetadata.route(request, routes)
+    if (metadata !== undefined) return metadata
+    const path = request.url.split("?", 1)[0] ?? ""
+    const match = apps.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
+    return match === undefined ? fallback : (match.app as Outcome)
+  })
+}

@@ -5,14 +5,17 @@
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
 import { Authorizer } from "./Authorizer.js"
 import { CurrentClaims } from "./Claims.js"
+import { DecisionLog } from "./Decision.js"
 import * as Guard from "./Guard.js"
 import * as ResourceMetadata from "./ResourceMetadata.js"
+import { Tenancy } from "./Tenancy.js"
 
 /**
  * The guard as a router middleware, to be combined with others. {@link layer} is what most routes need.
@@ -24,17 +27,19 @@ export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; 
   Effect.gen(function* () {
     const config = yield* AuthConfig
     const authorizer = yield* Authorizer
-    const authorize = Guard.authorize.pipe(
-      Effect.provideService(AuthConfig, config),
-      Effect.provideService(Authorizer, authorizer)
+    const tenancy = yield* Tenancy
+    const log = yield* DecisionLog
+    const services = Context.make(AuthConfig, config).pipe(
+      Context.add(Authorizer, authorizer),
+      Context.add(Tenancy, tenancy),
+      Context.add(DecisionLog, log)
     )
+    const authorize = Effect.provide(Guard.authorize, services)
     return (handler) =>
       authorize.pipe(
         Effect.flatMap((claims) => Effect.provideService(handler, CurrentClaims, claims)),
         Effect.catchAll((error) =>
-          AuthError.isAuthError(error)
-            ? Effect.provideService(Guard.respond(error), AuthConfig, config)
-            : Effect.fail(error)
+          AuthError.isAuthError(error) ? Effect.provide(Guard.respond(error), services) : Effect.fail(error)
         )
       )
   })
@@ -73,12 +78,17 @@ export const layer = middleware.layer
 export const layerMetadata: Layer.Layer<never, never, AuthConfig | HttpLayerRouter.HttpRouter> = Layer.effectDiscard(
   Effect.gen(function* () {
     const config = yield* AuthConfig
+    const tenancy = yield* Tenancy
     const router = yield* HttpLayerRouter.HttpRouter
-    for (const path of ResourceMetadata.paths(config)) {
+    const { byPath } = ResourceMetadata.routes([config])
+    for (const path of byPath.keys()) {
       yield* router.add(
         "*",
         path as HttpLayerRouter.PathInput,
-        Effect.map(HttpServerRequest.HttpServerRequest, (request) => ResourceMetadata.respond(request, config))
+        HttpServerRequest.HttpServerRequest.pipe(
+          Effect.flatMap((request) => ResourceMetadata.respond(request, config)),
+          Effect.provideService(Tenancy, tenancy)
+        )
       )
     }
   })

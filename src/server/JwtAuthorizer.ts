@@ -3,24 +3,24 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Cache from "effect/Cache"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Jose from "jose"
 import * as AuthorizationServerMetadata from "../discovery/AuthorizationServerMetadata.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as JwkSet from "../discovery/JwkSet.js"
-import * as Scopes from "../protocol/Scopes.js"
-import * as Audience from "./Audience.js"
 import { AuthConfig } from "./AuthConfig.js"
 import type { AuthError } from "./AuthError.js"
 import { InvalidToken, ServerError } from "./AuthError.js"
 import * as Authorizer from "./Authorizer.js"
-import { Claims } from "./Claims.js"
+import type { Claims } from "./Claims.js"
+import * as JwtAccessToken from "./JwtAccessToken.js"
 import * as TokenProfile from "./TokenProfile.js"
 
 /**
@@ -60,111 +60,8 @@ export interface Options {
   readonly keys?: JwkSet.Options | undefined
 }
 
-const MAX_TOKEN_LENGTH = 16 * 1024
-
-const refuse = (reason: InvalidToken["reason"], detail: string, description?: string): InvalidToken =>
-  new InvalidToken({ reason, detail, ...(description === undefined ? {} : { description }) })
-
-const typeOf = (typ: unknown): string | undefined =>
-  typeof typ === "string" ? typ.toLowerCase().replace(/^application\//, "") : undefined
-
-const stringList = (value: unknown): ReadonlyArray<string> =>
-  typeof value === "string" ? [value] : Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
-
-const firstString = (payload: Jose.JWTPayload, names: ReadonlyArray<string>): string | undefined =>
-  names.map((name) => payload[name]).find((value): value is string => typeof value === "string" && value !== "")
-
-interface Unverified {
-  readonly header: JwkSet.KeyHeader
-  readonly payload: Jose.JWTPayload
-  readonly issuer: string
-}
-
-/** What can be refused without a key: it costs no cryptography and no request. */
-const preliminary = (
-  token: string,
-  nowSeconds: number,
-  tolerance: number,
-  algorithms: ReadonlyArray<string>,
-  profile: TokenProfile.TokenProfile,
-  config: AuthConfig
-): Unverified | InvalidToken => {
-  if (token.length > MAX_TOKEN_LENGTH) return refuse("malformed", `longer than ${MAX_TOKEN_LENGTH} characters`)
-  let header: Jose.ProtectedHeaderParameters
-  let payload: Jose.JWTPayload
-  try {
-    header = Jose.decodeProtectedHeader(token)
-    payload = Jose.decodeJwt(token)
-  } catch {
-    return refuse("malformed", "not a compact JWS of a JSON object")
-  }
-  const alg = header.alg
-  if (alg === undefined || !algorithms.includes(alg)) return refuse("algorithm", "alg is not an accepted one")
-  if (header.crit !== undefined) return refuse("malformed", "crit names extensions that are not understood")
-  if (!profile.types.includes(typeOf(header.typ))) return refuse("type", `typ is not ${profile.types.join(" or ")}`)
-  const issuer = payload.iss
-  if (typeof issuer !== "string" || !config.authorizationServers.includes(issuer)) {
-    return refuse("issuer", "iss is not a configured issuer")
-  }
-  const absent = profile.requiredClaims.find((name) => payload[name] === undefined || payload[name] === null)
-  if (absent !== undefined) return refuse("claims", `${absent} is missing`)
-  for (const name of ["exp", "nbf", "iat"] as const) {
-    const value: unknown = payload[name]
-    if (value !== undefined && !(typeof value === "number" && Number.isFinite(value))) {
-      return refuse("claims", `${name} is not a number`)
-    }
-  }
-  if (payload.exp === undefined || nowSeconds >= payload.exp + tolerance) {
-    return refuse("expired", "exp has passed", "The access token has expired")
-  }
-  if ((payload.nbf ?? 0) > nowSeconds + tolerance || (payload.iat ?? 0) > nowSeconds + tolerance) {
-    return refuse("notYetValid", "nbf or iat lies in the future")
-  }
-  if (["nonce", "at_hash", "c_hash"].some((name) => name in payload)) return refuse("type", "this is an ID token")
-  const audience = profile.audienceClaims.flatMap((name) => stringList(payload[name]))
-  if (!Audience.accepts(config, audience)) return refuse("audience", "the audience is not this resource")
-  return {
-    header: { alg, ...(typeof header.kid === "string" ? { kid: header.kid } : {}) },
-    payload,
-    issuer
-  }
-}
-
-const toClaims = (
-  payload: Jose.JWTPayload,
-  issuer: string,
-  profile: TokenProfile.TokenProfile
-): Claims | InvalidToken => {
-  const subject = firstString(payload, profile.subjectClaims)
-  if (subject === undefined) return refuse("claims", "there is no subject")
-  const cnf = payload["cnf"] as Record<string, unknown> | undefined
-  const jkt = cnf?.["jkt"]
-  const x5t = cnf?.["x5t#S256"]
-  if (cnf !== undefined && typeof jkt !== "string" && typeof x5t !== "string") {
-    return refuse("binding", "cnf holds no method that is understood")
-  }
-  return new Claims(
-    {
-      issuer,
-      subject,
-      clientId: firstString(payload, profile.clientIdClaims),
-      audience: profile.audienceClaims.flatMap((name) => stringList(payload[name])),
-      scopes: Scopes.union(
-        ...profile.scopeClaims.map((name) => stringList(payload[name]).flatMap((value) => Scopes.parse(value)))
-      ),
-      expiresAt: payload.exp,
-      confirmation:
-        cnf === undefined
-          ? undefined
-          : {
-              ...(typeof jkt === "string" ? { jkt } : {}),
-              ...(typeof x5t === "string" ? { "x5t#S256": x5t } : {})
-            },
-      raw: Redacted.make(payload as Record<string, unknown>)
-    },
-    { disableValidation: true }
-  )
-}
+/** Issuers whose keys are kept at the same time; with more tenants than that, the least used are fetched anew. */
+const MAX_ISSUERS = 256
 
 const verify = (
   token: string,
@@ -185,10 +82,10 @@ const verify = (
     },
     catch: (error) =>
       error instanceof Jose.errors.JWTExpired
-        ? refuse("expired", "exp has passed", "The access token has expired")
+        ? JwtAccessToken.expired()
         : error instanceof Jose.errors.JWTClaimValidationFailed
-          ? refuse("claims", `${error.claim} is not acceptable`)
-          : refuse(
+          ? JwtAccessToken.refuse("claims", `${error.claim} is not acceptable`)
+          : JwtAccessToken.refuse(
               "signature",
               error instanceof Jose.errors.JOSEError ? error.code : "the key does not fit the algorithm"
             )
@@ -210,38 +107,44 @@ export const make = (
     const algorithms: ReadonlyArray<string> = options?.algorithms ?? ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
     const tolerance = Math.min(Duration.toSeconds(options?.clockTolerance ?? "5 seconds"), 300)
     const limits = yield* GuardedHttp.Limits
-    const keySets = new Map<string, JwkSet.JwkSet>()
-    for (const issuer of config.authorizationServers) {
-      const uri = jwksUri(issuer, options?.jwksUri?.[issuer])
-      const allowInsecure = limits.allowInsecure || config.allowInsecureAuthorizationServers
-      const keySet = yield* JwkSet.make(
-        Effect.provideService(uri, GuardedHttp.Limits, { ...limits, allowInsecure }),
-        options?.keys
-      )
-      keySets.set(issuer, keySet)
-    }
+    const client = yield* HttpClient.HttpClient
+    const scope = yield* Effect.scope
+    const allowInsecure = limits.allowInsecure || config.allowInsecureAuthorizationServers
+    const keySets = yield* Cache.make({
+      capacity: MAX_ISSUERS,
+      timeToLive: Duration.infinity,
+      lookup: (issuer: string) =>
+        JwkSet.make(
+          Effect.provideService(jwksUri(issuer, options?.jwksUri?.[issuer]), GuardedHttp.Limits, {
+            ...limits,
+            allowInsecure
+          }),
+          options?.keys
+        ).pipe(Effect.provideService(HttpClient.HttpClient, client), Effect.provideService(Scope.Scope, scope))
+    })
 
     const authorize = (credentials: Authorizer.Credentials): Effect.Effect<Claims, AuthError> =>
       Effect.gen(function* () {
         const token = Redacted.value(credentials.token)
         const now = yield* Clock.currentTimeMillis
-        const unverified = preliminary(token, now / 1000, tolerance, algorithms, profile, config)
+        const { issuers } = credentials
+        const expected = { algorithms, profile, issuers, config, now: now / 1000, tolerance }
+        const unverified = JwtAccessToken.preliminary(token, expected)
         if (unverified instanceof InvalidToken) return yield* unverified
-        const keySet = keySets.get(unverified.issuer)
-        if (keySet === undefined) return yield* refuse("issuer", "iss is not a configured issuer")
-        const keys = yield* keySet.keys(unverified.header).pipe(
+        const keySet = yield* keySets.get(unverified.issuer)
+        const keys = yield* keySet.keys(unverified).pipe(
           Effect.catchTags({
-            UnknownKey: () => refuse("key", "the issuer publishes no key for this token"),
+            UnknownKey: () => JwtAccessToken.refuse("key", "the issuer publishes no key for this token"),
             JwkSetUnavailable: (cause) => new ServerError({ retryAfter: cause.retryAfter, cause })
           })
         )
         const payload = yield* verify(token, keys, {
-          algorithms: [unverified.header.alg],
+          algorithms: [unverified.alg],
           issuer: unverified.issuer,
           currentDate: new Date(now),
           clockTolerance: tolerance
         })
-        const claims = toClaims(payload, unverified.issuer, profile)
+        const claims = JwtAccessToken.toClaims(payload, unverified.issuer, profile)
         return claims instanceof InvalidToken ? yield* claims : claims
       })
     return Authorizer.make(authorize, { timeout: Duration.infinity })

@@ -1,25 +1,26 @@
 /**
- * The RFC 9728 document of the configured resource, as a server answers with it.
+ * The RFC 9728 documents of protected resources, as a server answers with them.
  *
  * @since 0.1.0
  */
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as WellKnown from "../protocol/WellKnown.js"
 import * as AuthConfig from "./AuthConfig.js"
-
-interface Prepared {
-  readonly paths: ReadonlySet<string>
-  readonly etag: string
-  readonly get: HttpServerResponse.HttpServerResponse
-  readonly head: HttpServerResponse.HttpServerResponse
-  readonly notModified: HttpServerResponse.HttpServerResponse
-}
+import * as Tenancy from "./Tenancy.js"
 
 const encoder = new TextEncoder()
 
 const cors = { "access-control-allow-origin": "*" }
+
+const json = (body: unknown, status: number, headers: Readonly<Record<string, string>>) =>
+  HttpServerResponse.uint8Array(encoder.encode(JSON.stringify(body)), {
+    status,
+    contentType: "application/json",
+    headers: { ...cors, ...headers }
+  })
 
 const preflight = HttpServerResponse.empty({
   status: 204,
@@ -31,18 +32,32 @@ const preflight = HttpServerResponse.empty({
   }
 })
 
-const notAllowed = HttpServerResponse.uint8Array(
-  encoder.encode(JSON.stringify({ error: "invalid_request", error_description: "Method Not Allowed" })),
-  { status: 405, contentType: "application/json", headers: { ...cors, allow: "GET, HEAD, OPTIONS" } }
-)
+const notAllowed = json({ error: "invalid_request", error_description: "Method Not Allowed" }, 405, {
+  allow: "GET, HEAD, OPTIONS"
+})
 
-const prepare = (config: AuthConfig.AuthConfig): Prepared => {
-  const text = JSON.stringify(AuthConfig.toMetadata(config))
-  const etag = `"${(Hash.string(text) >>> 0).toString(16)}"`
-  const headers = { ...cors, "cache-control": "public, max-age=300", etag }
+const notFound = json({ error: "invalid_request", error_description: "No such protected resource" }, 404, {
+  "cache-control": "no-store"
+})
+
+const unavailable = json({ error: "server_error", error_description: "Service Unavailable" }, 503, {
+  "cache-control": "no-store",
+  "retry-after": "1"
+})
+
+interface Document {
+  readonly etag: string
+  readonly get: HttpServerResponse.HttpServerResponse
+  readonly head: HttpServerResponse.HttpServerResponse
+  readonly notModified: HttpServerResponse.HttpServerResponse
+}
+
+const makeDocument = (members: unknown, cacheControl: string): Document => {
+  const text = JSON.stringify(members)
   const body = encoder.encode(text)
+  const etag = `"${(Hash.string(text) >>> 0).toString(16)}-${body.byteLength}"`
+  const headers = { ...cors, "cache-control": cacheControl, etag }
   return {
-    paths: new Set(WellKnown.protectedResourcePaths(config.resource)),
     etag,
     get: HttpServerResponse.uint8Array(body, { contentType: "application/json", headers }),
     head: HttpServerResponse.empty({
@@ -53,27 +68,35 @@ const prepare = (config: AuthConfig.AuthConfig): Prepared => {
   }
 }
 
-const documents = new WeakMap<AuthConfig.AuthConfig, Prepared>()
+const fixedDocuments = new WeakMap<AuthConfig.AuthConfig, Document>()
 
-const prepared = (config: AuthConfig.AuthConfig): Prepared => {
-  const known = documents.get(config)
+const fixedDocument = (config: AuthConfig.AuthConfig): Document => {
+  const known = fixedDocuments.get(config)
   if (known !== undefined) return known
-  const document = prepare(config)
-  documents.set(config, document)
+  const document = makeDocument(AuthConfig.toMetadata(config), "public, max-age=300")
+  fixedDocuments.set(config, document)
   return document
 }
 
-/**
- * The paths that answer with the document: path-inserted with and without a final slash, and the root one.
- *
- * @since 0.1.0
- * @category destructors
- */
-export const paths = (config: AuthConfig.AuthConfig): ReadonlySet<string> => prepared(config).paths
+const document = (
+  config: AuthConfig.AuthConfig
+): Effect.Effect<Document, Tenancy.TenancyError, HttpServerRequest.HttpServerRequest> =>
+  Effect.flatMap(Tenancy.Tenancy, (tenancy) =>
+    tenancy.authorizationServers === undefined
+      ? Effect.succeed(fixedDocument(config))
+      : Effect.map(Tenancy.authorizationServers(tenancy, config), (authorization_servers) =>
+          makeDocument({ ...AuthConfig.toMetadata(config), authorization_servers }, "no-store")
+        )
+  )
+
+const matches = (header: string | undefined, etag: string): boolean =>
+  header !== undefined &&
+  (header.trim() === "*" || header.split(",").some((value) => value.trim().replace(/^W\//, "") === etag))
 
 /**
- * Answers a request at one of the {@link paths}: GET and HEAD with the document, OPTIONS with 204, anything else with 405.
- * No credentials are asked for, and any origin may read it (RFC 9728 §3.1).
+ * Answers a request for the document of a resource: GET and HEAD with the document, OPTIONS with 204, anything else with
+ * 405. No credentials are asked for, and any origin may read it (RFC 9728 §3.1). A document that depends on the request
+ * (see {@link Tenancy}) is never cached; where it cannot be resolved the answer is 503.
  *
  * @since 0.1.0
  * @category rendering
@@ -81,16 +104,68 @@ export const paths = (config: AuthConfig.AuthConfig): ReadonlySet<string> => pre
 export const respond = (
   request: HttpServerRequest.HttpServerRequest,
   config: AuthConfig.AuthConfig
-): HttpServerResponse.HttpServerResponse => {
-  const document = prepared(config)
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> => {
   switch (request.method) {
     case "GET":
     case "HEAD":
-      if (request.headers["if-none-match"] === document.etag) return document.notModified
-      return request.method === "GET" ? document.get : document.head
+      return Effect.match(document(config), {
+        onFailure: () => unavailable,
+        onSuccess: ({ etag, get, head, notModified }) =>
+          matches(request.headers["if-none-match"], etag) ? notModified : request.method === "GET" ? get : head
+      })
     case "OPTIONS":
-      return preflight
+      return Effect.succeed(preflight)
     default:
-      return notAllowed
+      return Effect.succeed(notAllowed)
   }
+}
+
+/**
+ * The resources of one server by the paths of their documents. Each is served at its path-inserted well-known path, with
+ * and without a final slash; the root path has the document of `root`, or of the only resource.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Routes {
+  readonly prefix: string
+  readonly byPath: ReadonlyMap<string, AuthConfig.AuthConfig>
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const routes = (
+  configs: ReadonlyArray<AuthConfig.AuthConfig>,
+  root: AuthConfig.AuthConfig | undefined = configs.length === 1 ? configs[0] : undefined
+): Routes => {
+  const byPath = new Map<string, AuthConfig.AuthConfig>()
+  const prefix = WellKnown.protectedResourceRoot
+  for (const config of configs) {
+    for (const path of WellKnown.protectedResourcePaths(config.resource)) {
+      if (path !== prefix && !byPath.has(path)) byPath.set(path, config)
+    }
+  }
+  const atRoot = root ?? configs.find((config) => WellKnown.protectedResource(config.resource).endsWith(prefix))
+  if (atRoot !== undefined) byPath.set(prefix, atRoot)
+  return { prefix, byPath }
+}
+
+/**
+ * Answers a request below the well-known prefix: with a document, or 404 for a resource that is not served here.
+ * `undefined` for any other path.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const route = (
+  request: HttpServerRequest.HttpServerRequest,
+  { byPath, prefix }: Routes
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> | undefined => {
+  if (!request.url.startsWith(prefix)) return undefined
+  const path = request.url.split("?", 1)[0] ?? ""
+  if (path !== prefix && path[prefix.length] !== "/") return undefined
+  const config = byPath.get(path)
+  return config === undefined ? Effect.succeed(notFound) : respond(request, config)
 }

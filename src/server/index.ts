@@ -37,6 +37,14 @@ export * as AuthError from "./AuthError.js"
 export * as Authorizer from "./Authorizer.js"
 
 /**
+ * An authorizer that remembers what it accepted.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as CachedAuthorizer from "./CachedAuthorizer.js"
+
+/**
  * From a refusal to what goes over the wire: status, challenge, body. Pure and total.
  *
  * @since 0.1.0
@@ -51,6 +59,14 @@ export * as Challenge from "./Challenge.js"
  * @category modules
  */
 export * as Claims from "./Claims.js"
+
+/**
+ * Every decision of the guard as an event, for audit.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Decision from "./Decision.js"
 
 /**
  * The gate that every server adapter shares: from a request to claims or a refusal, and from a refusal to a response.
@@ -77,6 +93,22 @@ export * as HttpAppAuth from "./HttpAppAuth.js"
 export * as HttpLayerRouterAuth from "./HttpLayerRouterAuth.js"
 
 /**
+ * An authorizer that asks the issuer about each token (RFC 7662), for opaque tokens and for immediate revocation.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as IntrospectionAuthorizer from "./IntrospectionAuthorizer.js"
+
+/**
+ * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwtAccessToken from "./JwtAccessToken.js"
+
+/**
  * An authorizer for JWT access tokens (RFC 9068, RFC 8725), with the keys that their issuers publish.
  *
  * @since 0.1.0
@@ -85,7 +117,8 @@ export * as HttpLayerRouterAuth from "./HttpLayerRouterAuth.js"
 export * as JwtAuthorizer from "./JwtAuthorizer.js"
 
 /**
- * Which scopes the operations of an MCP server need, checked before the server sees the request.
+ * Which scopes the operations of an MCP server need, checked on the HTTP request before the server sees it, whichever
+ * library serves MCP behind the guard.
  *
  * @since 0.1.0
  * @category modules
@@ -93,7 +126,7 @@ export * as JwtAuthorizer from "./JwtAuthorizer.js"
 export * as OperationScopes from "./OperationScopes.js"
 
 /**
- * The RFC 9728 document of the configured resource, as a server answers with it.
+ * The RFC 9728 documents of protected resources, as a server answers with them.
  *
  * @since 0.1.0
  * @category modules
@@ -101,9 +134,33 @@ export * as OperationScopes from "./OperationScopes.js"
 export * as ResourceMetadata from "./ResourceMetadata.js"
 
 /**
- * What an issuer puts into its JWT access tokens, as data.
+ * Requirements on how and when the person authenticated (RFC 9470), for routes that ask for more than a scope.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as StepUpAuthentication from "./StepUpAuthentication.js"
+
+/**
+ * What depends on the request: which issuers, which scopes, which metadata document.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Tenancy from "./Tenancy.js"
+
+/**
+ * What an issuer puts into its JWT access tokens, as data: RFC 9068, and what the well-known issuers do instead.
  *
  * @since 0.1.0
  * @category modules
  */
 export * as TokenProfile from "./TokenProfile.js"
+
+/**
+ * For a server that asks nobody for a token: it says so when it starts.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Unguarded from "./Unguarded.js"

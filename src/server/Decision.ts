@@ -1,0 +1,65 @@
+/**
+ * Every decision of the guard as an event, for audit.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { AuthError } from "./AuthError.js"
+
+/**
+ * Who asked for what, what came of it, and why. It holds no token; `subject` is the one place outside of a handler in
+ * which the caller is named. `path` is without its query. `at` is in milliseconds since 1970.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decision {
+  readonly at: number
+  readonly outcome: "Accepted" | AuthError["_tag"]
+  readonly reason?: string
+  readonly resource: string
+  readonly method: string
+  readonly path: string
+  readonly issuer?: string
+  readonly subject?: string
+  readonly clientId?: string
+  readonly requiredScopes?: ReadonlyArray<string>
+}
+
+/**
+ * Where decisions go; nowhere by default. It is called on the request's fiber, so hand over to a queue what takes long.
+ *
+ * @since 0.1.0
+ * @category references
+ * @example
+ * ```ts
+ * import { Decision } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const layer = Layer.succeed(Decision.DecisionLog, {
+ *   record: (decision) => Effect.logInfo("mcp access", decision)
+ * })
+ * ```
+ */
+export class DecisionLog extends Context.Reference<DecisionLog>()("effect-mcp-auth/server/DecisionLog", {
+  defaultValue: (): { readonly record: (decision: Decision) => Effect.Effect<void> } | undefined => undefined
+}) {}
+
+/**
+ * Records a decision where somebody asked for them; it is not made otherwise. What fails in recording is logged and takes
+ * nothing from the request.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const record = (decision: () => Decision): Effect.Effect<void> =>
+  Effect.flatMap(DecisionLog, (log) =>
+    log === undefined
+      ? Effect.void
+      : Effect.catchAllDefect(
+          Effect.suspend(() => log.record(decision())),
+          (defect) => Effect.logWarning("A decision could not be recorded", defect)
+        )
+  )

@@ -1,0 +1,188 @@
+/**
+ * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
+ *
+ * @since 0.1.0
+ */
+import * as Redacted from "effect/Redacted"
+import * as Jose from "jose"
+import * as Scopes from "../protocol/Scopes.js"
+import * as Audience from "./Audience.js"
+import type { AuthConfig } from "./AuthConfig.js"
+import { InvalidToken } from "./AuthError.js"
+import { Claims } from "./Claims.js"
+import type { ClaimPath, TokenProfile } from "./TokenProfile.js"
+
+const MAX_TOKEN_LENGTH = 16 * 1024
+
+/**
+ * A refusal with its reason, and what the log is told.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const refuse = (reason: InvalidToken["reason"], detail: string, description?: string): InvalidToken =>
+  new InvalidToken({ reason, detail, ...(description === undefined ? {} : { description }) })
+
+/**
+ * The refusal of an expired token; the one reason that a client is told, because renewing helps.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const expired = (): InvalidToken => refuse("expired", "exp has passed", "The access token has expired")
+
+const typeOf = (typ: unknown): string | undefined =>
+  typeof typ === "string" ? typ.toLowerCase().replace(/^application\//, "") : undefined
+
+const at = (payload: Jose.JWTPayload, path: ClaimPath): unknown =>
+  typeof path === "string"
+    ? payload[path]
+    : path.reduce<unknown>(
+        (value, name) =>
+          typeof value === "object" && value !== null && Object.hasOwn(value, name)
+            ? (value as Record<string, unknown>)[name]
+            : undefined,
+        payload
+      )
+
+const stringList = (value: unknown): ReadonlyArray<string> =>
+  typeof value === "string" ? [value] : Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
+
+const audienceOf = (payload: Jose.JWTPayload, profile: TokenProfile): ReadonlyArray<string> =>
+  profile.audienceClaims.flatMap((path) => stringList(at(payload, path)))
+
+const firstString = (payload: Jose.JWTPayload, paths: ReadonlyArray<ClaimPath>): string | undefined =>
+  paths.map((path) => at(payload, path)).find((value): value is string => typeof value === "string" && value !== "")
+
+/**
+ * What a token says of itself before its signature is checked. Good for choosing a key, and for nothing else.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Unverified {
+  readonly alg: string
+  readonly kid?: string
+  readonly issuer: string
+}
+
+/**
+ * What a token is measured by. Times are in seconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Expectation {
+  readonly algorithms: ReadonlyArray<string>
+  readonly profile: TokenProfile
+  readonly issuers: ReadonlyArray<string>
+  readonly config: AuthConfig
+  readonly now: number
+  readonly tolerance: number
+}
+
+const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): InvalidToken | undefined => {
+  const { now, profile, tolerance } = expected
+  const absent = profile.requiredClaims.find((name) => payload[name] === undefined || payload[name] === null)
+  if (absent !== undefined) return refuse("claims", `${absent} is missing`)
+  for (const name of ["exp", "nbf", "iat"] as const) {
+    const value: unknown = payload[name]
+    if (value !== undefined && !(typeof value === "number" && Number.isFinite(value))) {
+      return refuse("claims", `${name} is not a number`)
+    }
+  }
+  if (payload.exp === undefined) return refuse("claims", "exp is missing")
+  if (now >= payload.exp + tolerance) return expired()
+  if ((payload.nbf ?? 0) > now + tolerance || (payload.iat ?? 0) > now + tolerance) {
+    return refuse("notYetValid", "nbf or iat lies in the future")
+  }
+  const forbidden = profile.forbiddenClaims.find((name) => name in payload)
+  if (forbidden !== undefined) return refuse("type", `${forbidden} marks an ID token`)
+  for (const [name, value] of Object.entries(profile.requiredValues)) {
+    if (payload[name] !== value) return refuse("type", `${name} is not ${value}`)
+  }
+  if (!Audience.accepts(expected.config, audienceOf(payload, profile))) {
+    return refuse("audience", "the audience is not this resource")
+  }
+  return undefined
+}
+
+/**
+ * Refuses what can be refused without a key: it costs no cryptography and no request.
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const preliminary = (token: string, expected: Expectation): Unverified | InvalidToken => {
+  if (token.length > MAX_TOKEN_LENGTH) return refuse("malformed", `longer than ${MAX_TOKEN_LENGTH} characters`)
+  let header: Jose.ProtectedHeaderParameters
+  let payload: Jose.JWTPayload
+  try {
+    header = Jose.decodeProtectedHeader(token)
+    payload = Jose.decodeJwt(token)
+  } catch {
+    return refuse("malformed", "not a compact JWS of a JSON object")
+  }
+  const alg = header.alg
+  if (alg === undefined || !expected.algorithms.includes(alg)) {
+    return refuse("algorithm", "alg is not an accepted one")
+  }
+  if (header.crit !== undefined) return refuse("malformed", "crit names extensions that are not understood")
+  if (header["b64"] !== undefined) return refuse("malformed", "an unencoded payload is no JWT")
+  const types = expected.profile.types
+  if (!types.includes(typeOf(header.typ))) return refuse("type", `typ is not ${types.join(" or ")}`)
+  const issuer = payload.iss
+  if (typeof issuer !== "string" || !expected.issuers.includes(issuer)) {
+    return refuse("issuer", "iss is not an accepted issuer")
+  }
+  const violation = claimViolation(payload, expected)
+  if (violation !== undefined) return violation
+  return { alg, issuer, ...(typeof header.kid === "string" ? { kid: header.kid } : {}) }
+}
+
+/**
+ * The claims of a token whose signature was checked.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toClaims = (payload: Jose.JWTPayload, issuer: string, profile: TokenProfile): Claims | InvalidToken => {
+  const subject = firstString(payload, profile.subjectClaims)
+  if (subject === undefined) return refuse("claims", "there is no subject")
+  const cnf: unknown = payload["cnf"]
+  const confirmation = cnf === undefined ? undefined : confirmationOf(cnf)
+  if (confirmation instanceof InvalidToken) return confirmation
+  return new Claims(
+    {
+      issuer,
+      subject,
+      clientId: firstString(payload, profile.clientIdClaims),
+      audience: audienceOf(payload, profile),
+      scopes: Scopes.union(
+        ...profile.scopeClaims.map((path) => stringList(at(payload, path)).flatMap((value) => Scopes.parse(value)))
+      ),
+      expiresAt: payload.exp,
+      confirmation,
+      raw: Redacted.make(payload as Record<string, unknown>)
+    },
+    { disableValidation: true }
+  )
+}
+
+/**
+ * The binding in a `cnf` claim (RFC 7800). One that is not understood is a refusal: the token must not count as unbound.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const confirmationOf = (cnf: unknown): NonNullable<Claims["confirmation"]> | InvalidToken => {
+  const members = typeof cnf === "object" && cnf !== null ? (cnf as Record<string, unknown>) : {}
+  const { jkt, "x5t#S256": x5t } = members
+  if (typeof jkt !== "string" && typeof x5t !== "string") {
+    return refuse("binding", "cnf holds no method that is understood")
+  }
+  return {
+    ...(typeof jkt === "string" ? { jkt } : {}),
+    ...(typeof x5t === "string" ? { "x5t#S256": x5t } : {})
+  }
+}

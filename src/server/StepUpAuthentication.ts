@@ -1,0 +1,73 @@
+/**
+ * Requirements on how and when the person authenticated (RFC 9470), for routes that ask for more than a scope.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { InvalidToken } from "./AuthError.js"
+import { type Claims, CurrentClaims } from "./Claims.js"
+
+/**
+ * What a route asks for: one of these authentication context classes, in order of preference, and an authentication no
+ * longer ago than `maxAge`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Requirement {
+  readonly acrValues?: readonly [string, ...Array<string>] | undefined
+  readonly maxAge?: Duration.DurationInput | undefined
+}
+
+/**
+ * Whether claims meet a requirement, by `acr` and `auth_time` of the token. A token that says neither meets none. `now` is
+ * in seconds.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isMet = (claims: Claims, requirement: Requirement, now: number): boolean => {
+  const { acr, auth_time: authTime } = Redacted.value(claims.raw)
+  const { acrValues, maxAge } = requirement
+  if (acrValues !== undefined && !(typeof acr === "string" && acrValues.includes(acr))) return false
+  return maxAge === undefined || (typeof authTime === "number" && now - authTime <= Duration.toSeconds(maxAge))
+}
+
+/**
+ * Goes on only where the caller authenticated as required; fails otherwise, which the guard answers with a 401,
+ * `insufficient_user_authentication`, `acr_values` and `max_age`. A client cannot cure it by a refresh: it has to send
+ * the person through the authorization server again (RFC 9470 §6).
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { StepUpAuthentication } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const transfer = Effect.as(
+ *   StepUpAuthentication.require({ acrValues: ["urn:example:mfa"], maxAge: "5 minutes" }),
+ *   "transferred"
+ * )
+ * ```
+ */
+export const require = (requirement: Requirement): Effect.Effect<Claims, InvalidToken, CurrentClaims> => {
+  const { acrValues, maxAge } = requirement
+  const refusal = new InvalidToken({
+    reason: "authentication",
+    code: "insufficient_user_authentication",
+    description: "A different or more recent authentication is required",
+    parameters: {
+      ...(acrValues === undefined ? {} : { acr_values: acrValues.join(" ") }),
+      ...(maxAge === undefined ? {} : { max_age: String(Math.floor(Duration.toSeconds(maxAge))) })
+    }
+  })
+  return Effect.flatMap(CurrentClaims, (claims) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      isMet(claims, requirement, now / 1000) ? Effect.succeed(claims) : Effect.fail(refusal)
+    )
+  )
+}
