@@ -14,10 +14,12 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { insecureUrl } from "../protocol/Loopback.js"
 import * as DiscoveryTrace from "./DiscoveryTrace.js"
+import * as JsonDocument from "./JsonDocument.js"
 
 /**
  * The limits of a fetch: the time for the whole exchange and the size of the body in bytes. `allowInsecure` lets `http`
@@ -138,14 +140,14 @@ export const execute = (
 ): Effect.Effect<Response, FetchError, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const limits = yield* Limits
-    const client = HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false)
+    // Ending the scope ends the connection of an answer that is not read to its end.
+    const client = HttpClient.withScope(HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false))
     const url = displayUrl(request.url)
     const fail = (reason: FetchError["reason"], detail: string, cause?: unknown) =>
       new FetchError({ url, reason, detail, ...(cause === undefined ? {} : { cause }) })
-    const insecure = insecureUrl(request.url)
-    if (insecure !== undefined && !(limits.allowInsecure && /^http:/i.test(request.url))) {
-      return yield* fail("InsecureUrl", insecure)
-    }
+    // The loosening lets http count as https, and waives no other rule.
+    const insecure = insecureUrl(limits.allowInsecure ? request.url.replace(/^http:/i, "https:") : request.url)
+    if (insecure !== undefined) return yield* fail("InsecureUrl", insecure)
     const answer = yield* client.execute(request).pipe(
       Effect.mapError((error) => fail("Transport", describe(error), error)),
       Effect.flatMap((response) =>
@@ -165,6 +167,7 @@ export const execute = (
               body
             }))
       ),
+      Effect.scoped,
       Effect.timeoutFail({
         duration: limits.timeout,
         onTimeout: () => fail("Timeout", `gave no answer within ${Duration.format(limits.timeout)}`)
@@ -211,21 +214,22 @@ export const statusError = (response: Response): Effect.Effect<FetchError> =>
   })
 
 /**
- * The body of an answer as JSON of a schema. The failure names the field and the rule, never the values around it.
+ * The body of an answer as JSON of a schema. The failure names the first field that breaks a rule, and the rule; it
+ * never holds a value of the body.
  *
  * @since 0.1.0
  * @category decoding
  */
 export const decodeJson = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknown(Schema.parseJson(schema), { errors: "first" })
+  const decode = JsonDocument.decode(schema)
   return (response: Response): Effect.Effect<A, FetchError> =>
-    Effect.mapError(
+    Either.mapLeft(
       decode(response.body),
-      (error) =>
+      (broken) =>
         new FetchError({
           url: displayUrl(response.url),
           reason: "Malformed",
-          detail: `the document is not what it should be: ${error.message.slice(0, 500)}`,
+          detail: `the document is not what it should be: ${broken}`,
           status: response.status
         })
     )

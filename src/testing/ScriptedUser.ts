@@ -13,8 +13,12 @@ import * as UrlParams from "@effect/platform/UrlParams"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as AuthorizeUser from "../client/AuthorizeUser.js"
+import { AuthorizeUserError } from "../client/ClientError.js"
+import { type Element, elements, textOf } from "./Html.js"
 
 /**
  * Why a {@link visit} did not reach the redirect URI. `reason` is one of
@@ -148,6 +152,40 @@ export const visit = (
     return yield* failure("TooManySteps", step.url, `no redirect to ${bare(target)}`)
   })
 
+/**
+ * The person as the {@link AuthorizeUser.AuthorizeUser} of a client: `redirectUri` is registered and never requested.
+ *
+ * @example
+ * ```ts
+ * import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+ * import { ScriptedUser } from "effect-mcp-auth/testing"
+ * import * as Layer from "effect/Layer"
+ *
+ * const alice = ScriptedUser.layer({ login: "alice", redirectUri: "http://127.0.0.1:9/callback" }).pipe(
+ *   Layer.provide(FetchHttpClient.layer)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: VisitOptions & { readonly redirectUri: string }
+): Layer.Layer<AuthorizeUser.AuthorizeUser, never, HttpClient.HttpClient> =>
+  Layer.effect(
+    AuthorizeUser.AuthorizeUser,
+    Effect.map(HttpClient.HttpClient, (client) => ({
+      begin: Effect.succeed({
+        redirectUri: options.redirectUri,
+        authorize: (url: string) =>
+          visit(url, options).pipe(
+            Effect.provideService(HttpClient.HttpClient, client),
+            Effect.mapError((cause) => new AuthorizeUserError({ reason: "Cancelled", detail: cause.message, cause }))
+          )
+      })
+    }))
+  )
+
 // -- what a browser, and the person in front of it, do after an answer ------------------------------------------------
 
 const nextStep = (
@@ -241,37 +279,6 @@ const cookieHeader = (jar: Map<string, Kept>, url: URL, now: number): string | u
     .sort((a, b) => a.path.length - b.path.length) // of two with one name the more specific one is sent
   return sent.length === 0 ? undefined : Cookies.toCookieHeader(Cookies.fromIterable(sent.map(({ cookie }) => cookie)))
 }
-
-// -- HTML: what the forms of a login page need, by hand, because a parser would be a dependency for a test tool -------
-
-/** Attributes by their lower-case names, and under `inside` the HTML up to the closing tag. */
-type Element = { readonly [attribute: string]: string | undefined }
-
-const elements = (tag: string, html = ""): ReadonlyArray<Element> =>
-  Array.from(html.matchAll(new RegExp(`<${tag}(?=[\\s/>])((?:"[^"]*"|'[^']*'|[^'"<>])*)>`, "gi")), (match) => {
-    const element: Record<string, string> = Object.create(null)
-    for (const [, name = "", double, single, bare] of (match[1] ?? "").matchAll(
-      /([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?/g
-    )) {
-      element[name.toLowerCase()] ??= decode(double ?? single ?? bare ?? "")
-    }
-    const rest = html.slice(match.index + match[0].length)
-    element["inside"] = tag === "input" ? "" : (rest.split(new RegExp(`</${tag}\\s*>`, "i"), 1)[0] ?? "")
-    return element
-  })
-
-const decode = (text: string): string =>
-  text.replace(/&(?:#x([\da-f]{1,6})|#(\d{1,7})|(amp|apos|gt|lt|quot));/gi, (_, hex, decimal, name) => {
-    if (name !== undefined) return { amp: "&", apos: "'", gt: ">", lt: "<", quot: '"' }[`${name}`.toLowerCase()] ?? ""
-    const point = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
-    return point > 0x10ffff ? "\ufffd" : String.fromCodePoint(point)
-  })
-
-const textOf = (html: string): string =>
-  decode(html.slice(0, 20_000).replace(/<style\b[\s\S]*?<\/style>|<[^<>]*>/g, " "))
-    .replace(/\s+/g, " ")
-    .trim()
-    .slice(0, 300)
 
 const resolve = (reference: string, base?: URL): Effect.Effect<URL, ScriptedUserError> =>
   URL.canParse(reference, base?.href)

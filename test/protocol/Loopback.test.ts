@@ -38,7 +38,22 @@ describe("Loopback", () => {
     }
 
     it("lets nothing through but https, and http on loopback hosts", () => {
-      const fragments = ["https:", "http:", "//", "/", "\\", "@", "localhost", "evil.com", ":", "80", "?", "#", "\t", "."]
+      const fragments = [
+        "https:",
+        "http:",
+        "//",
+        "/",
+        "\\",
+        "@",
+        "localhost",
+        "evil.com",
+        ":",
+        "80",
+        "?",
+        "#",
+        "\t",
+        "."
+      ]
       fc.assert(
         fc.property(fc.array(fc.constantFrom(...fragments)), (chosen) => {
           const value = chosen.join("")

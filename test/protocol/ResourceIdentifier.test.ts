@@ -3,7 +3,17 @@ import * as fc from "effect/FastCheck"
 import { covers, equivalent, issuerViolation, parts, violation } from "../../src/protocol/ResourceIdentifier.js"
 import { coverage, equivalence, identifiers } from "../vectors/ResourceIdentifier.js"
 
-const authority = fc.constantFrom("h.example", "H.Example:443", "h.example:8443", "[2001:db8::1]", "127.0.0.1:80", "localhost")
+/** Any UTF-16, well-formed or not. */
+const wide = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) })
+
+const authority = fc.constantFrom(
+  "h.example",
+  "H.Example:443",
+  "h.example:8443",
+  "[2001:db8::1]",
+  "127.0.0.1:80",
+  "localhost"
+)
 const segment = fc.string({ unit: fc.constantFrom("a", "b", "A", "%2f", "%2e", ".", "~", ":", "@"), maxLength: 4 })
 const path = fc.array(segment, { maxLength: 4 }).map((segments) => segments.map((one) => `/${one}`).join(""))
 const query = fc.constantFrom("", "", "?", "?a=b", "?a=b&c")
@@ -12,9 +22,11 @@ const legal = fc
   .map(([scheme, host, ...rest]) => `${scheme}://${host}${rest.join("")}`)
 const wild = fc.oneof(
   legal,
-  fc.string({ unit: "binary" }),
+  wide,
   fc
-    .array(fc.constantFrom("https:", "http:", "/", "\\", "@", "h", ":", "80", "443", "?", "#", "%", "[", "]", "\t", " ", "."))
+    .array(
+      fc.constantFrom("https:", "http:", "/", "\\", "@", "h", ":", "80", "443", "?", "#", "%", "[", "]", "\t", " ", ".")
+    )
     .map((fragments) => fragments.join(""))
 )
 
@@ -53,7 +65,7 @@ describe("ResourceIdentifier", () => {
       ["https://[::1]:8443/a", { origin: "https://[::1]:8443", path: "/a", query: "" }],
       ["https://h.example/a/../b", { origin: "https://h.example", path: "/a/../b", query: "" }],
       ["https://u:p@h.example/a?b#c", { origin: "https://h.example", path: "/a", query: "?b" }],
-      ["https://u@v@h.example/", undefined],
+      ["https://u@v@h.example/", { origin: "https://h.example", path: "/", query: "" }],
       ["https://h.example\\@evil.example/", undefined],
       ["https:\\\\evil.example/", undefined],
       ["https:///evil.example/a", undefined],
@@ -65,13 +77,7 @@ describe("ResourceIdentifier", () => {
       ["", undefined]
     ]
     for (const [value, expected] of table) {
-      it(`A28: ${JSON.stringify(value)}`, () => {
-        if (value.includes("u@v@")) {
-          // `URL` takes the last @ to be the delimiter, and so does `parts`.
-          assert.strictEqual(new URL(value).host, "h.example")
-          assert.strictEqual(parts(value)?.origin, "https://h.example")
-        } else assert.deepStrictEqual(parts(value), expected)
-      })
+      it(`A28: ${JSON.stringify(value)}`, () => assert.deepStrictEqual(parts(value), expected))
     }
 
     it("puts a legal identifier together again, byte for byte (PR-08)", () => {

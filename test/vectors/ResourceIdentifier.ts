@@ -142,7 +142,12 @@ export const coverage: ReadonlyArray<{
   { title: "an origin with a slash", resource: "https://h.example/", url: "https://h.example", covers: true },
   { title: "the slash below", resource: "https://h.example/a", url: "https://h.example/a/", covers: true },
   { title: "a longer word", resource: "https://h.example/a", url: "https://h.example/ab", covers: false },
-  { title: "a longer word after an escape", resource: "https://h.example/a", url: "https://h.example/a%2fb", covers: false },
+  {
+    title: "a longer word after an escape",
+    resource: "https://h.example/a",
+    url: "https://h.example/a%2fb",
+    covers: false
+  },
   { title: "above", resource: "https://h.example/a/b", url: "https://h.example/a", covers: false },
   { title: "no slash is coerced", resource: "https://h.example/a/", url: "https://h.example/a", covers: false },
   { title: "below a final slash", resource: "https://h.example/a/", url: "https://h.example/a/b", covers: true },
@@ -152,37 +157,107 @@ export const coverage: ReadonlyArray<{
   { title: "the default port of http", resource: "http://h.example/a", url: "http://h.example:80/a", covers: true },
   { title: "another port", resource: "https://h.example/a", url: "https://h.example:8443/a", covers: false },
   { title: "another scheme", resource: "https://h.example/a", url: "http://h.example/a", covers: false },
-  { title: "another scheme on the same port", resource: "https://h.example/a", url: "http://h.example:443/a", covers: false },
+  {
+    title: "another scheme on the same port",
+    resource: "https://h.example/a",
+    url: "http://h.example:443/a",
+    covers: false
+  },
   { title: "wss", resource: "https://h.example/a", url: "wss://h.example/a", covers: false },
   { title: "another host", resource: "https://h.example/a", url: "https://g.example/a", covers: false },
   { title: "a subdomain", resource: "https://h.example", url: "https://x.h.example/", covers: false },
   { title: "a longer host", resource: "https://h.example", url: "https://h.example.evil.com/", covers: false },
-  { title: "the host as user information", resource: "https://h.example", url: "https://h.example@evil.com/", covers: false },
-  { title: "the host before a backslash and @", resource: "https://evil.com", url: "https://h.example\\@evil.com/", covers: false },
-  { title: "dot segments that climb out", resource: "https://h.example/a", url: "https://h.example/a/../b", covers: false },
-  { title: "escaped dot segments", resource: "https://h.example/a", url: "https://h.example/a/%2e%2E/b", covers: false },
-  { title: "half-escaped dot segments", resource: "https://h.example/a", url: "https://h.example/a/.%2e/b", covers: false },
-  { title: "dot segments after a backslash", resource: "https://h.example/a", url: "https://h.example/a\\..\\b", covers: false },
-  { title: "dot segments with a tab inside", resource: "https://h.example/a", url: "https://h.example/a/.\t./b", covers: false },
-  { title: "dot segments that stay inside", resource: "https://h.example/a", url: "https://h.example/a/b/../c", covers: true },
+  {
+    title: "the host as user information",
+    resource: "https://h.example",
+    url: "https://h.example@evil.com/",
+    covers: false
+  },
+  {
+    title: "the host before a backslash and @",
+    resource: "https://evil.com",
+    url: "https://h.example\\@evil.com/",
+    covers: false
+  },
+  {
+    title: "dot segments that climb out",
+    resource: "https://h.example/a",
+    url: "https://h.example/a/../b",
+    covers: false
+  },
+  {
+    title: "escaped dot segments",
+    resource: "https://h.example/a",
+    url: "https://h.example/a/%2e%2E/b",
+    covers: false
+  },
+  {
+    title: "half-escaped dot segments",
+    resource: "https://h.example/a",
+    url: "https://h.example/a/.%2e/b",
+    covers: false
+  },
+  {
+    title: "dot segments after a backslash",
+    resource: "https://h.example/a",
+    url: "https://h.example/a\\..\\b",
+    covers: false
+  },
+  {
+    title: "dot segments with a tab inside",
+    resource: "https://h.example/a",
+    url: "https://h.example/a/.\t./b",
+    covers: false
+  },
+  {
+    title: "dot segments that stay inside",
+    resource: "https://h.example/a",
+    url: "https://h.example/a/b/../c",
+    covers: true
+  },
   { title: "IPv6", resource: "https://[2001:db8::1]/a", url: "https://[2001:DB8:0::1]:443/a/b", covers: true },
   { title: "another IPv6 address", resource: "https://[2001:db8::1]/a", url: "https://[2001:db8::2]/a", covers: false },
   { title: "one address, two spellings", resource: "http://127.0.0.1/a", url: "http://0x7f.1/a", covers: true },
   { title: "two names of loopback", resource: "http://127.0.0.1/a", url: "http://localhost/a", covers: false },
-  { title: "the query of a url is its own business", resource: "https://h.example/a", url: "https://h.example/a?x=1", covers: true },
+  {
+    title: "the query of a url is its own business",
+    resource: "https://h.example/a",
+    url: "https://h.example/a?x=1",
+    covers: true
+  },
   { title: "a query on both", resource: "https://h.example/a?t=1", url: "https://h.example/a?t=1", covers: true },
   { title: "another query", resource: "https://h.example/a?t=1", url: "https://h.example/a?t=2", covers: false },
-  { title: "a query with more in it", resource: "https://h.example/a?t=1", url: "https://h.example/a?t=1&t=2", covers: false },
-  { title: "no query where one is asked for", resource: "https://h.example/a?t=1", url: "https://h.example/a", covers: false },
+  {
+    title: "a query with more in it",
+    resource: "https://h.example/a?t=1",
+    url: "https://h.example/a?t=1&t=2",
+    covers: false
+  },
+  {
+    title: "no query where one is asked for",
+    resource: "https://h.example/a?t=1",
+    url: "https://h.example/a",
+    covers: false
+  },
   { title: "malformed: nothing", resource: "", url: "https://h.example/a", covers: false },
   { title: "malformed: both nothing", resource: "", url: "", covers: false },
   { title: "malformed: both the same", resource: "mcp", url: "mcp", covers: false },
   { title: "malformed: opaque", resource: "urn:a", url: "urn:a", covers: false },
   { title: "malformed: no http", resource: "ftp://h.example/a", url: "ftp://h.example/a/b", covers: false },
   { title: "malformed: a file", resource: "file:///a", url: "file:///a/b", covers: false },
-  { title: "malformed: a blob of the origin", resource: "https://h.example/", url: "blob:https://h.example/x", covers: false },
+  {
+    title: "malformed: a blob of the origin",
+    resource: "https://h.example/",
+    url: "blob:https://h.example/x",
+    covers: false
+  },
   { title: "malformed: a fragment", resource: "https://h.example/a#b", url: "https://h.example/a", covers: false },
-  { title: "malformed: user information", resource: "https://u@h.example/a", url: "https://h.example/a", covers: false },
+  {
+    title: "malformed: user information",
+    resource: "https://u@h.example/a",
+    url: "https://h.example/a",
+    covers: false
+  },
   { title: "malformed: three slashes", resource: "https:///h.example/a", url: "https://h.example/a", covers: false },
   { title: "malformed: one slash", resource: "https:/h.example/a", url: "https://h.example/a", covers: false },
   { title: "malformed: backslashes", resource: "https:\\\\h.example\\a", url: "https://h.example/a", covers: false },
@@ -199,38 +274,113 @@ export const equivalence: ReadonlyArray<{
   readonly equivalent: boolean
 }> = [
   { title: "itself", left: "https://h.example/a", right: "https://h.example/a", equivalent: true },
-  { title: "scheme and host in another case", left: "HTTPS://H.Example/a", right: "https://h.example/a", equivalent: true },
+  {
+    title: "scheme and host in another case",
+    left: "HTTPS://H.Example/a",
+    right: "https://h.example/a",
+    equivalent: true
+  },
   { title: "the default port", left: "https://h.example:443", right: "https://h.example", equivalent: true },
-  { title: "the default port before a path", left: "https://h.example:443/a?b", right: "https://h.example/a?b", equivalent: true },
+  {
+    title: "the default port before a path",
+    left: "https://h.example:443/a?b",
+    right: "https://h.example/a?b",
+    equivalent: true
+  },
   { title: "the default port of http", left: "http://h.example:80/", right: "http://h.example/", equivalent: true },
   { title: "an empty port", left: "https://h.example:/a", right: "https://h.example/a", equivalent: true },
-  { title: "the default port of IPv6", left: "https://[2001:DB8::1]:443/a", right: "https://[2001:db8::1]/a", equivalent: true },
-  { title: "the port of the other scheme", left: "https://h.example:80/", right: "https://h.example/", equivalent: false },
-  { title: "the port of the other scheme", left: "http://h.example:443/", right: "http://h.example/", equivalent: false },
+  {
+    title: "the default port of IPv6",
+    left: "https://[2001:DB8::1]:443/a",
+    right: "https://[2001:db8::1]/a",
+    equivalent: true
+  },
+  {
+    title: "the port of the other scheme",
+    left: "https://h.example:80/",
+    right: "https://h.example/",
+    equivalent: false
+  },
+  {
+    title: "the port of the other scheme",
+    left: "http://h.example:443/",
+    right: "http://h.example/",
+    equivalent: false
+  },
   { title: "an IPv6 address that ends like a port", left: "http://[::80]/", right: "http://[::]/", equivalent: false },
   { title: "another scheme", left: "http://h.example/", right: "https://h.example/", equivalent: false },
-  { title: "another scheme on the same port", left: "http://h.example:443/", right: "https://h.example/", equivalent: false },
-  { title: "RI-07: a final slash on the origin", left: "https://h.example", right: "https://h.example/", equivalent: false },
-  { title: "RI-07: a final slash on the path", left: "https://h.example/a", right: "https://h.example/a/", equivalent: false },
+  {
+    title: "another scheme on the same port",
+    left: "http://h.example:443/",
+    right: "https://h.example/",
+    equivalent: false
+  },
+  {
+    title: "RI-07: a final slash on the origin",
+    left: "https://h.example",
+    right: "https://h.example/",
+    equivalent: false
+  },
+  {
+    title: "RI-07: a final slash on the path",
+    left: "https://h.example/a",
+    right: "https://h.example/a/",
+    equivalent: false
+  },
   { title: "a path in another case", left: "https://h.example/a", right: "https://h.example/A", equivalent: false },
-  { title: "a query in another case", left: "https://h.example/a?b", right: "https://h.example/a?B", equivalent: false },
+  {
+    title: "a query in another case",
+    left: "https://h.example/a?b",
+    right: "https://h.example/a?B",
+    equivalent: false
+  },
   { title: "an empty query", left: "https://h.example/a?", right: "https://h.example/a", equivalent: false },
   { title: "PR-08: an escape", left: "https://h.example/%7Ea", right: "https://h.example/~a", equivalent: false },
-  { title: "PR-08: an escape in another case", left: "https://h.example/%c3", right: "https://h.example/%C3", equivalent: false },
+  {
+    title: "PR-08: an escape in another case",
+    left: "https://h.example/%c3",
+    right: "https://h.example/%C3",
+    equivalent: false
+  },
   { title: "PR-08: dot segments", left: "https://h.example/a/../b", right: "https://h.example/b", equivalent: false },
-  { title: "PR-08: an address in another spelling", left: "http://2130706433/", right: "http://127.0.0.1/", equivalent: false },
+  {
+    title: "PR-08: an address in another spelling",
+    left: "http://2130706433/",
+    right: "http://127.0.0.1/",
+    equivalent: false
+  },
   { title: "PR-08: an escaped host", left: "https://%68.example/", right: "https://h.example/", equivalent: false },
   { title: "a final dot of the host", left: "https://h.example./", right: "https://h.example/", equivalent: false },
   { title: "a fragment", left: "https://h.example/a#b", right: "https://h.example/a", equivalent: false },
   { title: "an empty fragment", left: "https://h.example/a#", right: "https://h.example/a", equivalent: false },
   { title: "user information", left: "https://u@h.example/a", right: "https://h.example/a", equivalent: false },
-  { title: "user information on both, in another case of the host", left: "https://u@H.example/", right: "https://u@h.example/", equivalent: false },
-  { title: "user information instead of a host", left: "https://h.example@evil.com/", right: "https://evil.com/", equivalent: false },
+  {
+    title: "user information on both, in another case of the host",
+    left: "https://u@H.example/",
+    right: "https://u@h.example/",
+    equivalent: false
+  },
+  {
+    title: "user information instead of a host",
+    left: "https://h.example@evil.com/",
+    right: "https://evil.com/",
+    equivalent: false
+  },
   { title: "backslashes", left: "https:\\\\h.example/a", right: "https://h.example/a", equivalent: false },
-  { title: "a backslash before @", left: "https://a.example\\@evil.com/", right: "https://evil.com/", equivalent: false },
+  {
+    title: "a backslash before @",
+    left: "https://a.example\\@evil.com/",
+    right: "https://evil.com/",
+    equivalent: false
+  },
   { title: "three slashes", left: "https:///h.example/a", right: "https://h.example/a", equivalent: false },
   { title: "white space", left: "https://h.example/a ", right: "https://h.example/a", equivalent: false },
   { title: "a tab", left: "https://h.exam\tple/a", right: "https://h.example/a", equivalent: false },
   { title: "an audience that is no URL, and itself", left: "api://default", right: "api://default", equivalent: true },
-  { title: "an audience that is no URL, in another case", left: "API://default", right: "api://default", equivalent: false }
+  {
+    title: "an audience that is no URL, in another case",
+    left: "API://default",
+    right: "api://default",
+    equivalent: false
+  }
 ]

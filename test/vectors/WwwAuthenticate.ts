@@ -307,7 +307,7 @@ export const legal: ReadonlyArray<WwwAuthenticateVector> = [
   },
   {
     title: "every character of a token in a name",
-    header: 'B!#$%&\'*+-.^_`|~09 a!#$%&\'*+-.^_`|~09="x"',
+    header: "B!#$%&'*+-.^_`|~09 a!#$%&'*+-.^_`|~09=\"x\"",
     challenges: [{ scheme: "B!#$%&'*+-.^_`|~09", parameters: { "a!#$%&'*+-.^_`|~09": "x" } }]
   },
   {
@@ -388,16 +388,12 @@ export const lenient: ReadonlyArray<WwwAuthenticateVector> = [
   {
     title: "unescaped quotes in the middle",
     header: `Bearer error_description="unexpected "aud" claim value", scope="a b"`,
-    challenges: [
-      { scheme: "Bearer", parameters: { error_description: 'unexpected "aud" claim value', scope: "a b" } }
-    ]
+    challenges: [{ scheme: "Bearer", parameters: { error_description: 'unexpected "aud" claim value', scope: "a b" } }]
   },
   {
     title: "unescaped quotes at the end",
     header: `Bearer error_description="missing "iss"", resource_metadata="${METADATA}"`,
-    challenges: [
-      { scheme: "Bearer", parameters: { error_description: 'missing "iss"', resource_metadata: METADATA } }
-    ]
+    challenges: [{ scheme: "Bearer", parameters: { error_description: 'missing "iss"', resource_metadata: METADATA } }]
   },
   {
     title: "an unescaped quote before a comma costs the rest of its own value only",

@@ -1,0 +1,45 @@
+/**
+ * What differs between Node and Bun: the HTTP server and the browser. Each runtime loads only its own half.
+ */
+import type * as HttpServer from "@effect/platform/HttpServer"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type { AuthorizeUser } from "effect-mcp-auth/client"
+
+export interface Runtime {
+  readonly name: string
+  readonly server: (port: number) => Layer.Layer<HttpServer.HttpServer, unknown>
+  readonly browser: Layer.Layer<AuthorizeUser.AuthorizeUser>
+  readonly runMain: (program: Effect.Effect<void, unknown>) => void
+}
+
+const bun = async (): Promise<Runtime> => {
+  const [BunHttpServer, BunRuntime, { BunAuthorizeUser }] = await Promise.all([
+    import("@effect/platform-bun/BunHttpServer"),
+    import("@effect/platform-bun/BunRuntime"),
+    import("effect-mcp-auth/bun")
+  ])
+  return {
+    name: `Bun ${process.versions["bun"]}`,
+    server: (port) => BunHttpServer.layerServer({ port, hostname: "127.0.0.1" }),
+    browser: BunAuthorizeUser.layer(),
+    runMain: (program) => BunRuntime.runMain(program, { disableErrorReporting: true })
+  }
+}
+
+const node = async (): Promise<Runtime> => {
+  const [{ createServer }, NodeHttpServer, NodeRuntime, { NodeAuthorizeUser }] = await Promise.all([
+    import("node:http"),
+    import("@effect/platform-node/NodeHttpServer"),
+    import("@effect/platform-node/NodeRuntime"),
+    import("effect-mcp-auth/node")
+  ])
+  return {
+    name: `Node ${process.version}`,
+    server: (port) => NodeHttpServer.layerServer(createServer, { port, host: "127.0.0.1" }),
+    browser: NodeAuthorizeUser.layer(),
+    runMain: (program) => NodeRuntime.runMain(program, { disableErrorReporting: true })
+  }
+}
+
+export const load = (): Promise<Runtime> => (process.versions["bun"] === undefined ? node() : bun())

@@ -1,0 +1,68 @@
+/** `Authorization` field values, and what they hold. */
+export const headers: ReadonlyArray<{
+  readonly row: string
+  readonly header: string | undefined
+  readonly expected: "missing" | "scheme" | "token" | readonly ["Bearer" | "DPoP", string]
+}> = [
+  { row: "B3, no header", header: undefined, expected: "missing" },
+  { row: "B3, an empty header", header: "", expected: "missing" },
+  { row: "B3, a blank header", header: "   ", expected: "missing" },
+  { row: "B3, no token", header: "Bearer", expected: "missing" },
+  { row: "B3, no token", header: "DPoP", expected: "missing" },
+  { row: "B4, a blank token", header: "Bearer ", expected: "missing" },
+  { row: "B4, a blank token", header: "Bearer    ", expected: "missing" },
+  { row: "B4, a blank token", header: "bearer \t ", expected: "missing" },
+  { row: "B1, another scheme", header: "Basic YTpi", expected: "missing" },
+  { row: "B1, another scheme", header: 'Digest username="a", realm="b"', expected: "missing" },
+  { row: "B1, another scheme that holds ours", header: "Basic a, Bearer b", expected: "missing" },
+  { row: "B1, a longer scheme", header: "Bearers abc", expected: "missing" },
+  { row: "B1, a longer scheme", header: "BearerToken abc", expected: "missing" },
+  { row: "B1, a token and no scheme", header: "eyJhbGciOiJFUzI1NiJ9.e30.c2ln", expected: "missing" },
+  { row: "B1, a scheme named after Object.prototype", header: "__proto__ abc", expected: "missing" },
+  { row: "B1, a scheme named after Object.prototype", header: "constructor abc", expected: "missing" },
+
+  { row: "B2", header: "Bearer abc", expected: ["Bearer", "abc"] },
+  { row: "B2, H-01, in any case", header: "bearer abc", expected: ["Bearer", "abc"] },
+  { row: "B2, H-01, in any case", header: "BEARER abc", expected: ["Bearer", "abc"] },
+  { row: "B2, H-01, in any case", header: "bEaReR abc", expected: ["Bearer", "abc"] },
+  { row: "B2, trimmed", header: "Bearer    abc   ", expected: ["Bearer", "abc"] },
+  { row: "B2, trimmed", header: "  Bearer abc", expected: ["Bearer", "abc"] },
+  { row: "B-03, every character", header: "Bearer -._~+/azAZ09", expected: ["Bearer", "-._~+/azAZ09"] },
+  { row: "B-03, padding", header: "Bearer YQ==", expected: ["Bearer", "YQ=="] },
+  { row: "RFC 6750 §2.1", header: "Bearer mF_9.B5f-4.1JqM", expected: ["Bearer", "mF_9.B5f-4.1JqM"] },
+  {
+    row: "D-11",
+    header: "DPoP Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU",
+    expected: ["DPoP", "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"]
+  },
+  { row: "D-11, H-01, in any case", header: "dpop abc", expected: ["DPoP", "abc"] },
+
+  { row: "B8, two headers joined", header: "Bearer a, Bearer b", expected: "token" },
+  { row: "B8, two headers joined", header: "Bearer a,Bearer b", expected: "token" },
+  { row: "B8, two headers joined", header: "DPoP a, Bearer b", expected: "token" },
+  { row: "B8, two headers joined, the first blank", header: "Bearer , Bearer b", expected: "token" },
+  { row: "B8, a malformed scheme", header: "Bearer: abc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: "Bearer, abc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: "Bearer=abc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: '"Bearer" abc', expected: "scheme" },
+  { row: "B8, a malformed scheme", header: ", Bearer abc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: "Bearer\tabc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: "Be\u0000arer abc", expected: "scheme" },
+  { row: "B8, a malformed scheme", header: "Beärer abc", expected: "scheme" },
+  { row: "B-03, a space inside", header: "Bearer a b", expected: "token" },
+  { row: "B-03, the scheme twice", header: "Bearer Bearer abc", expected: "token" },
+  { row: "B-03, a parameter", header: 'Bearer token="abc"', expected: "token" },
+  { row: "B-03, quotes", header: 'Bearer "abc"', expected: "token" },
+  { row: "B-03, a comma", header: "Bearer abc,", expected: "token" },
+  { row: "B-03, only padding", header: "Bearer ==", expected: "token" },
+  { row: "B-03, padding inside", header: "Bearer a=b", expected: "token" },
+  { row: "B-03, a tab", header: "Bearer \tabc", expected: "token" },
+  { row: "B-03, a no-break space", header: "Bearer abc\u00a0", expected: "token" },
+  { row: "B-03, a no-break space", header: "Bearer \u00a0abc", expected: "token" },
+  { row: "B-03, a line feed", header: "Bearer abc\n", expected: "token" },
+  { row: "B-03, a line feed", header: "Bearer abc\r\nX: y", expected: "token" },
+  { row: "B-03, NUL", header: "Bearer abc\u0000", expected: "token" },
+  { row: "B-03, not ASCII", header: "Bearer äbc", expected: "token" },
+  { row: "B-03, other punctuation", header: "Bearer a%20b", expected: "token" },
+  { row: "B-03, a template that nobody filled in", header: "Bearer {TOKEN}", expected: "token" }
+]
