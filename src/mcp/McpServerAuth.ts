@@ -31,9 +31,11 @@ import * as OperationScopes from "../server/OperationScopes.js"
  * import { Claims } from "effect-mcp-auth/server"
  * import * as Schema from "effect/Schema"
  *
- * export const DeleteFile = Tool.make("delete_file", { success: Schema.String, parameters: { path: Schema.String } })
- *   .annotate(McpServerAuth.RequiredScopes, ["files:write"])
- *   .addRequirement<Claims.CurrentClaims>()
+ * export const DeleteFile = Tool.make("delete_file", {
+ *   parameters: { path: Schema.String },
+ *   success: Schema.String,
+ *   dependencies: [Claims.CurrentClaims]
+ * }).annotate(McpServerAuth.RequiredScopes, ["files:write"])
  * ```
  */
 export class RequiredScopes extends Context.Reference<RequiredScopes>()("effect-mcp-auth/mcp/RequiredScopes", {
@@ -127,8 +129,8 @@ const register = <Tools extends Record<string, Tool.Any>>(toolkit: Toolkit.Toolk
   )
 
 /**
- * Registers a toolkit with the guarded server. Handlers of tools that `addRequirement<CurrentClaims>()` read the caller
- * of their own request; a `CurrentClaims` that some layer provides is never seen by them.
+ * Registers a toolkit with the guarded server. Handlers of tools that have `CurrentClaims` among their `dependencies` read
+ * the caller of their own request; a `CurrentClaims` that some layer provides is never seen by them.
  *
  * @since 0.1.0
  * @category layers
