@@ -88,7 +88,7 @@ const attempt = (
           new GuardedHttp.FetchError({
             url: GuardedHttp.displayUrl(url),
             reason: "Malformed",
-            detail: `issuer is ${JSON.stringify(document.issuer)}, expected ${JSON.stringify(issuer)}, code point by code point (RFC 8414 section 3.3)`,
+            detail: `issuer is ${GuardedHttp.displayValue(document.issuer)}, expected ${GuardedHttp.displayValue(issuer)}, code point by code point (RFC 8414 section 3.3)`,
             status: 200
           })
         )

@@ -86,9 +86,23 @@ export const displayUrl = (value: string): string => {
   return `${protocol}//${host}${pathname}`
 }
 
+/**
+ * A value that somebody else chose, fit for errors and logs: quoted, short, and nothing in it moves a cursor.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const displayValue = (value: string): string =>
+  JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}…` : value).replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu,
+    "?"
+  )
+
 const retryAfterSeconds = (header: string | undefined, now: number): number | undefined => {
   if (header === undefined) return undefined
   if (/^\d{1,9}$/.test(header)) return Number(header)
+  // Only the forms of RFC 9110 §5.6.7, which begin with a day; `Date.parse` makes a date of "-5".
+  if (!/^[A-Z][a-z]{2,8},? /.test(header)) return undefined
   const date = Date.parse(header)
   return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000))
 }

@@ -94,11 +94,11 @@ export const resourceViolation = (
   policy: ResourcePolicy
 ): string | undefined => {
   const shape = ResourceIdentifier.violation(resource)
-  if (shape !== undefined) return `resource ${JSON.stringify(resource)} ${shape}`
+  if (shape !== undefined) return `resource ${GuardedHttp.displayValue(resource)} ${shape}`
   if (expected.includes(resource)) return undefined
   if (policy === "covering" && ResourceIdentifier.covers(resource, endpoint)) return undefined
   const rule = policy === "covering" ? "or a parent of the endpoint on its origin" : "code point by code point"
-  return `resource is ${JSON.stringify(resource)}, expected ${JSON.stringify(expected[0])}, ${rule} (RFC 9728 section 3.3)`
+  return `resource is ${GuardedHttp.displayValue(resource)}, expected ${GuardedHttp.displayValue(expected[0] ?? endpoint)}, ${rule} (RFC 9728 section 3.3)`
 }
 
 /** A document, or why the one at this URL is of no use; with its `resource` where that is the reason. */

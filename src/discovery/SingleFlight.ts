@@ -20,25 +20,28 @@ import type * as Scope from "effect/Scope"
 export const make = <A, E>(lookup: Effect.Effect<A, E>): Effect.Effect<Effect.Effect<A, E>, never, Scope.Scope> =>
   Effect.map(Effect.scope, (scope) => {
     let flight: Deferred.Deferred<A, E> | undefined
-    const start = Effect.suspend(() => {
+    const launch = (deferred: Deferred.Deferred<A, E>) =>
+      Effect.map(Effect.forkIn(Effect.interruptible(lookup), scope), (fiber) => {
+        fiber.addObserver((exit) => {
+          flight = undefined
+          Deferred.unsafeDone(deferred, exit)
+        })
+      })
+    // Looked up and set in one operation: between two of them a fiber may lose its turn to another that asks as well.
+    const board = Effect.suspend(() => {
+      if (flight !== undefined) return Effect.succeed(flight)
       const deferred = Deferred.unsafeMake<A, E>(FiberId.none)
       flight = deferred
-      return Effect.interruptible(lookup).pipe(
-        Effect.forkIn(scope),
-        Effect.map((fiber) => {
-          fiber.addObserver((exit) => {
-            flight = undefined
-            Deferred.unsafeDone(deferred, exit)
-          })
-          return deferred
-        })
-      )
+      return Effect.as(launch(deferred), deferred)
     })
-    return Effect.flatMap(
-      Effect.uninterruptible(Effect.suspend(() => (flight === undefined ? start : Effect.succeed(flight)))),
-      Deferred.await
-    )
+    return Effect.flatMap(Effect.uninterruptible(board), Deferred.await)
   })
+
+interface Flight<A, E> {
+  readonly result: Deferred.Deferred<A, E>
+  fiber: Fiber.RuntimeFiber<A, E> | undefined
+  waiting: number
+}
 
 /**
  * One run for each key: who asks with the key of a run that is under way waits for that run. `abandoned` says what
@@ -52,35 +55,48 @@ export const keyed = <A, E>(options: {
   readonly abandoned: "Interrupt" | "Finish"
 }): Effect.Effect<(key: string, run: Effect.Effect<A, E>) => Effect.Effect<A, E>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const flights = new Map<string, { readonly fiber: Fiber.RuntimeFiber<A, E>; waiting: number }>()
+    const flights = new Map<string, Flight<A, E>>()
+    const forget = (key: string, flight: Flight<A, E>) => {
+      if (flights.get(key) === flight) flights.delete(key)
+    }
+    const interrupt = ({ fiber }: Flight<A, E>) => (fiber === undefined ? Effect.void : Fiber.interrupt(fiber))
     yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => {
-        const fibers = Array.from(flights.values(), (flight) => flight.fiber)
-        return options.abandoned === "Finish" ? Fiber.awaitAll(fibers) : Fiber.interruptAll(fibers)
-      })
+      Effect.suspend(() =>
+        Effect.forEach(
+          Array.from(flights.values()),
+          (flight) => (options.abandoned === "Finish" ? Effect.exit(Deferred.await(flight.result)) : interrupt(flight)),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
     )
-    const start = (key: string, run: Effect.Effect<A, E>) =>
+    const launch = (key: string, flight: Flight<A, E>, run: Effect.Effect<A, E>) =>
       Effect.map(Effect.forkDaemon(Effect.interruptible(run)), (fiber) => {
-        const flight = { fiber, waiting: 0 }
-        flights.set(key, flight)
-        fiber.addObserver(() => {
-          if (flights.get(key) === flight) flights.delete(key)
+        flight.fiber = fiber
+        fiber.addObserver((exit) => {
+          forget(key, flight)
+          Deferred.unsafeDone(flight.result, exit)
         })
-        return flight
+      })
+    const leave = (key: string, flight: Flight<A, E>) =>
+      Effect.suspend(() => {
+        flight.waiting--
+        if (flight.waiting > 0 || options.abandoned === "Finish") return Effect.void
+        // Gone from the map first: whoever comes while it is being ended starts a run of its own.
+        forget(key, flight)
+        return interrupt(flight)
       })
     return (key, run) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          const flight = flights.get(key) ?? (yield* start(key, run))
+        // Looked up and set in one operation, as above.
+        Effect.suspend(() => {
+          const known = flights.get(key)
+          const flight = known ?? { result: Deferred.unsafeMake<A, E>(FiberId.none), fiber: undefined, waiting: 0 }
+          flights.set(key, flight)
           flight.waiting++
-          const leave = Effect.suspend(() => {
-            flight.waiting--
-            if (flight.waiting > 0 || options.abandoned === "Finish") return Effect.void
-            // Gone from the map first: whoever comes while it is being ended starts a run of its own.
-            if (flights.get(key) === flight) flights.delete(key)
-            return Fiber.interrupt(flight.fiber)
-          })
-          return yield* Effect.ensuring(restore(Effect.flatten(Fiber.await(flight.fiber))), leave)
+          return (known === undefined ? launch(key, flight, run) : Effect.void).pipe(
+            Effect.zipRight(restore(Deferred.await(flight.result))),
+            Effect.ensuring(leave(key, flight))
+          )
         })
       )
   })

@@ -3,11 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Cache from "effect/Cache"
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Base64Url from "../protocol/Base64Url.js"
 import * as Authorizer from "./Authorizer.js"
@@ -23,6 +21,38 @@ import type { Claims } from "./Claims.js"
 export interface Options {
   readonly capacity: number
   readonly maxAge: Duration.DurationInput
+}
+
+/** Claims that are good until a time in milliseconds, that time itself excluded. */
+interface Known {
+  readonly claims: Claims
+  readonly until: number
+}
+
+/**
+ * The accepted tokens, the one used longest ago first. A map by hand, because `effect/Cache` also keeps a trace of every
+ * key that it was asked for and does not hold: anybody could fill it with tokens that are refused.
+ */
+const makeStore = (capacity: number) => {
+  const entries = new Map<string, Known>()
+  const put = (key: string, known: Known) => {
+    entries.delete(key)
+    entries.set(key, known)
+    for (const oldest of entries.keys()) {
+      if (entries.size <= capacity) break
+      entries.delete(oldest)
+    }
+  }
+  return {
+    put,
+    get: (key: string, now: number): Claims | undefined => {
+      const known = entries.get(key)
+      if (known === undefined) return undefined
+      if (now < known.until) put(key, known)
+      else entries.delete(key)
+      return now < known.until ? known.claims : undefined
+    }
+  }
 }
 
 /**
@@ -47,28 +77,21 @@ export interface Options {
 export const make =
   (options: Options) =>
   (authorizer: Authorizer.Service): Effect.Effect<Authorizer.Service> =>
-    Effect.gen(function* () {
-      const clock = yield* Effect.clock
+    Effect.sync(() => {
       const maxAge = Duration.toMillis(options.maxAge)
-      // A store with a capacity and an age, used by hand: its own lookup would tie callers to each other's fate.
-      const cache = yield* Cache.makeWith<string, Claims>({
-        capacity: options.capacity,
-        lookup: () => Effect.never,
-        timeToLive: Exit.match({
-          onFailure: () => Duration.zero,
-          onSuccess: ({ expiresAt = Number.POSITIVE_INFINITY }) =>
-            Duration.millis(Math.max(0, Math.min(maxAge, expiresAt * 1000 - clock.unsafeCurrentTimeMillis())))
-        })
-      })
+      const store = makeStore(options.capacity)
       const authorize: Authorizer.Service["authorize"] = (credentials) =>
         Effect.gen(function* () {
           const digest = yield* Effect.promise(() => Base64Url.sha256(Redacted.value(credentials.token)))
           const key = `${credentials.scheme} ${digest}`
-          const known = yield* cache.getOptionComplete(key)
+          const asked = yield* Clock.currentTimeMillis
+          const known = store.get(key, asked)
           // Which issuers count may depend on the request; what was accepted for another one does not.
-          if (Option.isSome(known) && credentials.issuers.includes(known.value.issuer)) return known.value
+          if (known !== undefined && credentials.issuers.includes(known.issuer)) return known
           const claims = yield* authorizer.authorize(credentials)
-          yield* cache.set(key, claims)
+          // From when it was asked: an answer that was long under way is no younger for it.
+          const until = Math.min(asked + maxAge, (claims.expiresAt ?? Number.POSITIVE_INFINITY) * 1000)
+          if ((yield* Clock.currentTimeMillis) < until) store.put(key, { claims, until })
           return claims
         })
       return Authorizer.make(authorize, { timeout: Duration.infinity })

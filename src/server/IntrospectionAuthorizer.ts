@@ -29,14 +29,15 @@ import * as JwtAccessToken from "./JwtAccessToken.js"
 /**
  * How the issuer is asked.
  *
- * - `issuer`: whose tokens these are; the only configured one where it is left out.
+ * - `issuer`: whose tokens these are; the configured one where it is left out, which has to be the only one.
  * - `endpoint`: the introspection endpoint; from the issuer's metadata where it is left out.
  * - `clientId` and `credentials`: this resource server's own registration at the issuer.
  * - `cache`: answers are remembered for so long, and never beyond the token's expiry; a revoked token is accepted for
  *   that time. Nothing is remembered where it is left out.
  * - `signed`: asks for signed answers (RFC 9701) and accepts no others, with these algorithms.
  * - `audience`: `required` (default) refuses an answer without `aud`; `bound` takes it that the issuer answers `active`
- *   to this client only for tokens of this resource (RFC 7662 §2.2), which is for you to know.
+ *   to this client only for tokens of this resource (RFC 7662 §2.2), which is for you to know. An answer without `aud`
+ *   then needs a `token_type`: nothing else tells an access token from a refresh token, which is as active.
  *
  * @since 0.1.0
  * @category models
@@ -51,9 +52,9 @@ export interface Options {
   readonly audience?: "required" | "bound" | undefined
 }
 
-const Answer = Schema.Struct(
+const Active = Schema.Struct(
   {
-    active: Schema.Boolean,
+    active: Schema.Literal(true),
     iss: Schema.optional(Schema.String),
     sub: Schema.optional(Schema.String),
     client_id: Schema.optional(Schema.String),
@@ -67,17 +68,28 @@ const Answer = Schema.Struct(
   Schema.Record({ key: Schema.String, value: Schema.Unknown })
 )
 
-const decodeAnswer = GuardedHttp.decodeJson(Answer)
-const decodeObject = Schema.decodeUnknown(Answer)
+/** Of a token that is not active nothing else is read. */
+const Answer = Schema.Union(Active, Schema.Struct({ active: Schema.Literal(false) }))
 
-const outOfOrder = (cause: unknown): ServerError => {
-  const retryAfter = cause instanceof GuardedHttp.FetchError ? cause.retryAfter : undefined
-  return new ServerError({ retryAfter: Math.min(retryAfter ?? 1, 300), cause })
+const decodeAnswer = GuardedHttp.decodeJson(Answer)
+const decodeError = GuardedHttp.decodeJson(Schema.Struct({ error: Schema.String }))
+
+const retryAfterOf = (cause: unknown): number => {
+  if (cause instanceof JwkSet.JwkSetUnavailable) return cause.retryAfter
+  const failed =
+    cause instanceof AuthorizationServerMetadata.AuthorizationServerMetadataError ? cause.attempts : [cause]
+  return Math.max(1, ...failed.map((error) => (error instanceof GuardedHttp.FetchError && error.retryAfter) || 1))
 }
 
+const outOfOrder = (cause: unknown): ServerError =>
+  new ServerError({ retryAfter: Math.min(retryAfterOf(cause), 300), cause })
+
+/** "access_token" is not what RFC 7662 §2.2 asks for, but it is what some issuers say, and it is not ambiguous. */
+const accessTokenTypes = ["bearer", "dpop", "access_token"]
+
 /**
- * The claims of an answer, or why it is none (RFC 7662 §2.2): only the boolean `true` is active, and times and issuer are
- * checked all the same.
+ * The claims of an answer, or why it is none (RFC 7662 §2.2): only the boolean `true` is active, and times, issuer, kind
+ * and binding of the token are checked all the same.
  *
  * @since 0.1.0
  * @category validation
@@ -99,17 +111,25 @@ export const toClaims = (
   if (answer.nbf !== undefined && expected.now < answer.nbf) {
     return JwtAccessToken.refuse("notYetValid", "nbf lies in the future")
   }
+  const bound = answer.aud === undefined && expected.audience === "bound"
+  const type = answer.token_type?.toLowerCase()
+  if (type === undefined ? bound : !accessTokenTypes.includes(type)) {
+    return JwtAccessToken.refuse("type", "token_type is not that of an access token")
+  }
   const subject = answer.sub ?? answer.client_id
-  if (subject === undefined) return JwtAccessToken.refuse("claims", "there is neither sub nor client_id")
-  const audience = answer.aud === undefined ? [] : typeof answer.aud === "string" ? [answer.aud] : answer.aud
+  if (subject === undefined || subject === "")
+    return JwtAccessToken.refuse("claims", "there is no sub and no client_id")
   const confirmation = answer.cnf === undefined ? undefined : JwtAccessToken.confirmationOf(answer.cnf)
   if (confirmation instanceof InvalidToken) return confirmation
+  if (type === "dpop" && confirmation === undefined) {
+    return JwtAccessToken.refuse("binding", "the token is bound to a key, and the answer does not say to which")
+  }
   return new Claims(
     {
       issuer: expected.issuer,
       subject,
       clientId: answer.client_id,
-      audience: audience.length === 0 && expected.audience === "bound" ? [expected.resource] : audience,
+      audience: bound ? [expected.resource] : answer.aud === undefined ? [] : [answer.aud].flat(),
       scopes: Scopes.parse(answer.scope ?? ""),
       expiresAt: answer.exp,
       confirmation,
@@ -119,34 +139,74 @@ export const toClaims = (
   )
 }
 
-/** The statement inside of a signed answer (RFC 9701 §5): typed, from this issuer, for this client. */
+/** What is wrong with a signed answer, without its claims: errors of `jose` hold them, and this one is logged. */
+const unacceptable = (error: unknown): Error =>
+  new Error(
+    `the signed answer is not acceptable: ${
+      error instanceof Jose.errors.JWTClaimValidationFailed || error instanceof Jose.errors.JWTExpired
+        ? error.claim
+        : error instanceof Jose.errors.JOSEError
+          ? error.code
+          : "it is no JWS"
+    }`
+  )
+
+/** The statement inside of a signed answer (RFC 9701 §5): typed, from this issuer, for this server, and made just now. */
 const signedAnswer = (
-  body: string,
+  response: GuardedHttp.Response,
   options: Options,
   issuer: string,
-  keySet: JwkSet.JwkSet,
-  now: number
-): Effect.Effect<typeof Answer.Type, ServerError> =>
+  resource: string,
+  keySet: JwkSet.JwkSet
+) =>
   Effect.gen(function* () {
-    const { alg = "", kid } = yield* Effect.try(() => Jose.decodeProtectedHeader(body))
-    const keys = yield* keySet.keys({ alg, kid })
-    const { payload } = yield* Effect.tryPromise(() =>
-      Jose.jwtVerify(body, keys[0], {
-        algorithms: [...(options.signed?.algorithms ?? [])],
-        typ: "token-introspection+jwt",
-        issuer,
-        audience: options.clientId,
-        requiredClaims: ["iat"],
-        currentDate: new Date(now)
-      })
+    const algorithms: ReadonlyArray<string> = options.signed?.algorithms ?? []
+    const { alg, kid } = yield* Effect.try({
+      try: () => Jose.decodeProtectedHeader(response.body),
+      catch: unacceptable
+    })
+    if (alg === undefined || !algorithms.includes(alg))
+      return yield* Effect.fail(unacceptable(new Jose.errors.JOSEAlgNotAllowed()))
+    const keys = yield* keySet.keys({ alg, kid: typeof kid === "string" ? kid : undefined })
+    const verification: Jose.JWTVerifyOptions = {
+      algorithms: [alg],
+      typ: "token-introspection+jwt",
+      issuer,
+      audience: [options.clientId, resource],
+      requiredClaims: ["iat"],
+      maxTokenAge: 300,
+      clockTolerance: 60,
+      currentDate: new Date(yield* Clock.currentTimeMillis)
+    }
+    const { payload } = yield* Effect.firstSuccessOf(
+      keys.map((key) =>
+        Effect.tryPromise({ try: () => Jose.jwtVerify(response.body, key, verification), catch: unacceptable })
+      )
     )
-    return yield* decodeObject(payload["token_introspection"])
-  }).pipe(Effect.mapError(outOfOrder))
+    return yield* decodeAnswer({ ...response, body: JSON.stringify(payload["token_introspection"] ?? null) })
+  })
+
+/** A JWT that says it is another issuer's is not shown to this one, whatever it would make of it. */
+const isForeign = (token: string, issuer: string): boolean => {
+  try {
+    const { iss } = Jose.decodeJwt(token)
+    return iss !== undefined && iss !== issuer
+  } catch {
+    return false
+  }
+}
+
+/** After this, metadata is looked at again, so that a moved endpoint is found; what was known serves until then. */
+const METADATA_AGE_MILLIS = 600_000
+
+/** Errors of a 400 that are about this server and say nothing of the token (RFC 6749 §5.2). */
+const aboutThisServer = ["invalid_client", "unauthorized_client"]
 
 /**
  * Makes the authorizer. It fails closed: where the issuer is not reached, refuses this server's credentials or answers
  * nonsense, the result is `ServerError` with `Retry-After`, and never "valid" nor "invalid". A 400 says of the token that
- * the issuer does not know it, which is not active.
+ * the issuer does not know it, which is not active, unless it names `invalid_client` or `unauthorized_client`. Dies where
+ * several issuers are configured and `issuer` does not say which.
  *
  * @since 0.1.0
  * @category constructors
@@ -157,6 +217,9 @@ export const make = (
   Effect.gen(function* () {
     const config = yield* AuthConfig
     const client = yield* HttpClient.HttpClient
+    if (options.issuer === undefined && config.authorizationServers.length > 1) {
+      return yield* Effect.dieMessage("IntrospectionAuthorizer: set options.issuer, because several are configured")
+    }
     const issuer = options.issuer ?? config.authorizationServers[0]
     const limits = yield* GuardedHttp.Limits
     const allowInsecure = limits.allowInsecure || config.allowInsecureAuthorizationServers
@@ -165,26 +228,51 @@ export const make = (
         Effect.provideService(HttpClient.HttpClient, client),
         Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure })
       )
-    let known: AuthorizationServerMetadata.AuthorizationServerMetadata | undefined
+    const misconfigured = (detail: string) =>
+      new GuardedHttp.FetchError({ url: issuer, reason: "Malformed", detail: `${detail} of this issuer` })
+    let known:
+      | { readonly metadata: AuthorizationServerMetadata.AuthorizationServerMetadata; readonly at: number }
+      | undefined
     const discover = yield* SingleFlight.make(
-      guarded(
-        Effect.tap(AuthorizationServerMetadata.discover(issuer), (metadata) => {
-          known = metadata
+      guarded(AuthorizationServerMetadata.discover(issuer)).pipe(
+        Effect.zip(Clock.currentTimeMillis),
+        Effect.map(([metadata, at]) => {
+          known = { metadata, at }
+          return metadata
         })
       )
     )
-    const metadata = Effect.suspend(() => (known === undefined ? discover : Effect.succeed(known)))
-    const keySet = yield* JwkSet.make(Effect.flatMap(metadata, ({ jwks_uri }) => Effect.fromNullable(jwks_uri))).pipe(
+    const metadata = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (known === undefined) return discover
+      if (now - known.at < METADATA_AGE_MILLIS) return Effect.succeed(known.metadata)
+      const { metadata } = known
+      known = { metadata, at: now }
+      return Effect.orElseSucceed(discover, () => metadata)
+    })
+    const jwksUri = Effect.flatMap(metadata, ({ jwks_uri }) =>
+      jwks_uri === undefined ? misconfigured("there is no jwks_uri in the metadata") : Effect.succeed(jwks_uri)
+    )
+    const keySet = yield* JwkSet.make(jwksUri).pipe(
       Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure })
     )
 
     const ask = (token: string) =>
       Effect.gen(function* () {
         const found = options.endpoint === undefined ? yield* metadata : undefined
-        const endpoint = yield* Effect.fromNullable(options.endpoint ?? found?.introspection_endpoint)
+        const endpoint = options.endpoint ?? found?.introspection_endpoint
+        if (endpoint === undefined) {
+          return yield* misconfigured(
+            "options.endpoint is not set, and there is no introspection_endpoint in the metadata"
+          )
+        }
         const methods =
-          found?.introspection_endpoint_auth_methods_supported ?? found?.token_endpoint_auth_methods_supported
-        const authentication = yield* Effect.fromNullable(ClientAuthentication.choose(options.credentials, methods))
+          found === undefined
+            ? ["private_key_jwt", "client_secret_basic"]
+            : (found.introspection_endpoint_auth_methods_supported ?? found.token_endpoint_auth_methods_supported)
+        const authentication = ClientAuthentication.choose(options.credentials, methods)
+        if (authentication === undefined) {
+          return yield* misconfigured("options.credentials fit none of the authentication methods in the metadata")
+        }
         const proof = yield* ClientAuthentication.present(authentication, { clientId: options.clientId, issuer })
         const response = yield* HttpClientRequest.post(endpoint).pipe(
           HttpClientRequest.setHeaders({
@@ -194,21 +282,26 @@ export const make = (
           HttpClientRequest.bodyUrlParams([["token", token], ["token_type_hint", "access_token"], ...proof.parameters]),
           (request) => guarded(GuardedHttp.execute(request, "token introspection"))
         )
-        if (response.status === 400) return { active: false }
+        if (response.status === 400) {
+          const { error } = yield* Effect.orElseSucceed(decodeError(response), () => ({ error: "" }))
+          if (!aboutThisServer.includes(error)) return { active: false } as const
+        }
         if (response.status !== 200) return yield* Effect.flip(GuardedHttp.statusError(response))
-        const now = yield* Clock.currentTimeMillis
         return options.signed === undefined
           ? yield* decodeAnswer(response)
-          : yield* signedAnswer(response.body, options, issuer, keySet, now)
-      }).pipe(Effect.mapError((error) => (error instanceof ServerError ? error : outOfOrder(error))))
+          : yield* signedAnswer(response, options, issuer, config.resource, keySet)
+      }).pipe(Effect.mapError(outOfOrder))
 
     const authorizer = Authorizer.make(
       (credentials) =>
         Effect.gen(function* () {
+          const token = Redacted.value(credentials.token)
           if (!credentials.issuers.includes(issuer)) {
             return yield* JwtAccessToken.refuse("issuer", "the issuer is not one of this request's")
           }
-          const answer = yield* ask(Redacted.value(credentials.token))
+          if (token.length > JwtAccessToken.maxLength) return yield* JwtAccessToken.tooLong()
+          if (isForeign(token, issuer)) return yield* JwtAccessToken.refuse("issuer", "iss is another issuer")
+          const answer = yield* ask(token)
           const now = (yield* Clock.currentTimeMillis) / 1000
           const audience = options.audience ?? "required"
           const claims = toClaims(answer, { issuer, resource: config.resource, audience, now })

@@ -12,7 +12,13 @@ import { InvalidToken } from "./AuthError.js"
 import { Claims } from "./Claims.js"
 import type { ClaimPath, TokenProfile } from "./TokenProfile.js"
 
-const MAX_TOKEN_LENGTH = 16 * 1024
+/**
+ * The longest token that is looked at, in characters.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const maxLength = 16 * 1024
 
 /**
  * A refusal with its reason, and what the log is told.
@@ -30,6 +36,14 @@ export const refuse = (reason: InvalidToken["reason"], detail: string, descripti
  * @category constructors
  */
 export const expired = (): InvalidToken => refuse("expired", "exp has passed", "The access token has expired")
+
+/**
+ * The refusal of a token that is longer than {@link maxLength}.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const tooLong = (): InvalidToken => refuse("malformed", `longer than ${maxLength} characters`)
 
 const typeOf = (typ: unknown): string | undefined =>
   typeof typ === "string" ? typ.toLowerCase().replace(/^application\//, "") : undefined
@@ -114,7 +128,7 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
  * @category validation
  */
 export const preliminary = (token: string, expected: Expectation): Unverified | InvalidToken => {
-  if (token.length > MAX_TOKEN_LENGTH) return refuse("malformed", `longer than ${MAX_TOKEN_LENGTH} characters`)
+  if (token.length > maxLength) return tooLong()
   let header: Jose.ProtectedHeaderParameters
   let payload: Jose.JWTPayload
   try {

@@ -57,7 +57,10 @@ const speakMcp = Effect.gen(function* () {
   }
   const response = yield* Effect.promise(async (signal) => {
     const web = await Effect.runPromise(HttpServerRequest.toWeb(request, { signal }))
-    return mcp.fetch(web, { authInfo, parsedBody })
+    const answer = await mcp.fetch(web, { authInfo, parsedBody })
+    // Of the hop, so not the SDK's to say: Node would keep a connection open that its client asked to close.
+    answer.headers.delete("connection")
+    return answer
   })
   return HttpServerResponse.fromWeb(response)
 })

@@ -1,0 +1,179 @@
+/**
+ * Tokens that a client obtains for itself, without a person (OAuth 2.1 §4.2).
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import { displayUrl } from "../discovery/GuardedHttp.js"
+import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
+import * as SingleFlight from "../discovery/SingleFlight.js"
+import * as Scopes from "../protocol/Scopes.js"
+import * as AccessToken from "./AccessToken.js"
+import { AccessRefused, type ClientError, fail } from "./ClientError.js"
+import * as ClientRegistration from "./ClientRegistration.js"
+import * as Refusal from "./Refusal.js"
+import * as RenewalMetrics from "./RenewalMetrics.js"
+import * as ServerDiscovery from "./ServerDiscovery.js"
+import * as TokenEndpoint from "./TokenEndpoint.js"
+
+/**
+ * The URL of the MCP endpoint, the credentials by issuer, and what else there is to say; see the options of the
+ * authorization code source.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly resource: string
+  readonly credentials: NonNullable<ClientRegistration.Options["preRegistered"]>
+  readonly scopes?: ReadonlyArray<string> | undefined
+  readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
+  readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
+  readonly refreshMargin?: Duration.DurationInput | undefined
+}
+
+interface Held {
+  readonly token: AccessToken.AccessToken
+  readonly client: ClientRegistration.ClientRegistration
+  readonly tokenEndpoint: string
+  readonly resource: string
+  readonly requested: ReadonlyArray<string>
+  readonly dueAt: number
+}
+
+const stopped = (
+  refusal: Refusal.Refusal,
+  reason: "TokenNotAccepted" | "ScopesAlreadyGranted" | "ScopesNotGranted",
+  detail: string
+) => {
+  const rule = "MCP authorization, step-up: a few attempts, then a failure"
+  const scopes = Refusal.scopes(refusal)
+  const url = displayUrl(refusal.url)
+  return fail((trace) => new AccessRefused({ url, status: refusal.status, reason, scopes, detail, rule, trace }))
+}
+
+/**
+ * The source for one endpoint. There is nothing to refresh: a token that is about to expire is replaced by a new one, and
+ * one that is refused too, once per request.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<
+  {
+    readonly current: Effect.Effect<Option.Option<AccessToken.AccessToken>, ClientError>
+    readonly renew: (
+      refusal: Refusal.Refusal,
+      used: Option.Option<AccessToken.AccessToken>
+    ) => Effect.Effect<AccessToken.AccessToken, ClientError>
+  },
+  never,
+  HttpClient.HttpClient | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const { resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
+    const client = yield* HttpClient.HttpClient
+    const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
+    const turn = yield* Effect.makeSemaphore(1)
+    const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
+    let held: Held | undefined
+
+    const ask = (target: Omit<Held, "token" | "dueAt">) =>
+      Effect.gen(function* () {
+        const asked = yield* Clock.currentTimeMillis
+        const { accessToken: token } = yield* TokenEndpoint.request({
+          endpoint: target.tokenEndpoint,
+          client: target.client,
+          grant: TokenEndpoint.Grant.ClientCredentials({ resource: target.resource, scopes: target.requested })
+        })
+        const { expiresAt = Number.POSITIVE_INFINITY } = token
+        held = { ...target, token, dueAt: expiresAt - Math.min(margin, (expiresAt - asked) / 4) }
+        return token
+      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+
+    const discover = (refusal: Refusal.Refusal) =>
+      Effect.gen(function* () {
+        const challengeUrl = Refusal.metadataUrl(refusal)
+        const { resourcePolicy: policy } = options
+        const metadata = yield* ServerDiscovery.resource({ endpoint, challengeUrl, policy })
+        const issuers = selectAuthorizationServer(metadata.authorization_servers, held?.client.issuer)
+        const need = { grant: "client_credentials" } as const
+        const server = yield* ServerDiscovery.authorizationServer(displayUrl(endpoint), issuers, need)
+        const registration = yield* ClientRegistration.configured(
+          { preRegistered: options.credentials, dynamic: false },
+          server.metadata
+        )
+        const challenged = Refusal.scopes(refusal)
+        const chosen = challenged.length > 0 ? challenged : (options.scopes ?? metadata.scopes_supported ?? [])
+        return {
+          client: registration,
+          tokenEndpoint: server.tokenEndpoint,
+          resource: metadata.resource,
+          requested: Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen)
+        }
+      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+
+    const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
+      Effect.gen(function* () {
+        const challenged = Refusal.scopes(refusal)
+        const now = yield* Clock.currentTimeMillis
+        const mine = Option.filter(
+          used,
+          ({ value }) => held !== undefined && Redacted.value(value) === Redacted.value(held.token.value)
+        )
+        if (held !== undefined && Option.isNone(mine) && !AccessToken.isExpired(held.token, now)) {
+          // Somebody else was faster, and their token may do.
+          if (refusal.status === 401 || Scopes.missing(challenged, held.token.scopes).length === 0) return held.token
+        }
+        if (held !== undefined && Option.isSome(mine)) {
+          if (refusal.status === 403 && Scopes.missing(challenged, held.token.scopes).length === 0) {
+            return yield* stopped(refusal, "ScopesAlreadyGranted", "the token has every scope that is asked for")
+          }
+          if ((refusal.renewals ?? 0) > 0) {
+            return refusal.status === 401
+              ? yield* stopped(refusal, "TokenNotAccepted", "a token fresh from the authorization server is refused")
+              : yield* stopped(refusal, "ScopesNotGranted", "the authorization server does not grant what is asked for")
+          }
+        }
+        return yield* ask(yield* discover(refusal))
+      })
+
+    const shared = (
+      cause: RenewalMetrics.Cause,
+      need: ReadonlyArray<string>,
+      run: Effect.Effect<AccessToken.AccessToken, ClientError>
+    ) =>
+      flights(
+        JSON.stringify([cause, ...need]),
+        DiscoveryTrace.collect(() => turn.withPermits(1)(run)).pipe(RenewalMetrics.observe(cause))
+      )
+
+    const current: Effect.Effect<Option.Option<AccessToken.AccessToken>, ClientError> = Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      if (held === undefined) return Option.none()
+      const { dueAt, token } = held
+      if (now < dueAt) return Option.some(token)
+      const renewed = yield* Effect.either(shared("expiry", [Redacted.value(token.value)], ask(held)))
+      if (renewed._tag === "Right") return Option.some(renewed.right)
+      return AccessToken.isExpired(token, now) ? yield* Effect.fail(renewed.left) : Option.some(token)
+    })
+
+    return {
+      current,
+      renew: (refusal, used) =>
+        shared(
+          refusal.status === 401 ? "unauthorized" : "insufficient_scope",
+          [Scopes.render(Refusal.scopes(refusal)), ...Option.toArray(used).map(({ value }) => Redacted.value(value))],
+          renew(refusal, used)
+        )
+    }
+  })

@@ -1,0 +1,280 @@
+/**
+ * Dynamic client registration (RFC 7591): what is sent, what came back, and what is kept of it.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
+import { isLoopbackHost } from "../protocol/Loopback.js"
+import * as ClientAuthentication from "./ClientAuthentication.js"
+import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable, unavailable } from "./ClientError.js"
+import * as TokenStore from "./TokenStore.js"
+
+/**
+ * What to say when registering: the name shown to the person, further client metadata (RFC 7591 §2), and the token that
+ * some servers ask for first. `scope` is never sent: servers keep a client to it for life.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly clientName?: string | undefined
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  readonly initialAccessToken?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * A client that was registered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DynamicRegistration {
+  readonly issuer: string
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly authentication: ClientAuthentication.ClientAuthentication
+}
+
+const Stored = Schema.Struct({
+  schemaVersion: Schema.Literal(1),
+  issuer: Schema.String,
+  clientId: Schema.String,
+  redirectUri: Schema.String,
+  method: Schema.Literal("none", "client_secret_basic", "client_secret_post"),
+  clientSecret: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
+  secretExpiresAt: Schema.optional(Schema.Number)
+})
+
+const stored = TokenStore.records(Stored)
+
+const keyOf = (issuer: string, redirectUri: string) => TokenStore.key("registration", issuer, redirectUri)
+
+const toRegistration = (record: typeof Stored.Type): Option.Option<DynamicRegistration> =>
+  Option.map(
+    Option.fromNullable(
+      ClientAuthentication.choose({ clientSecret: record.clientSecret, method: record.method }, undefined)
+    ),
+    (authentication) => ({
+      issuer: record.issuer,
+      clientId: record.clientId,
+      redirectUri: record.redirectUri,
+      authentication
+    })
+  )
+
+/**
+ * The registration that is kept for an issuer and a redirect URI. One whose secret has expired is none (RFC 7591 §3.2.1).
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const load = (
+  issuer: string,
+  redirectUri: string,
+  now: number
+): Effect.Effect<Option.Option<DynamicRegistration>, TokenStoreError, TokenStore.TokenStore> =>
+  Effect.map(
+    stored.read(keyOf(issuer, redirectUri)),
+    Option.flatMap(({ value }) =>
+      value.secretExpiresAt !== undefined && value.secretExpiresAt <= now ? Option.none() : toRegistration(value)
+    )
+  )
+
+/**
+ * Removes what is kept for an issuer and a redirect URI.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const remove = (
+  issuer: string,
+  redirectUri: string
+): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
+  const key = keyOf(issuer, redirectUri)
+  return Effect.flatMap(
+    stored.read(key),
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: ({ version }) =>
+        Effect.asVoid(stored.write(key, { expected: Option.some(version), value: Option.none() }))
+    })
+  )
+}
+
+/**
+ * `native` for a redirect URI on this machine or of a private scheme, `web` for any other (OpenID Connect Registration
+ * §2).
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const applicationType = (redirectUri: string): "native" | "web" => {
+  if (!URL.canParse(redirectUri)) return "native"
+  const { hostname, protocol } = new URL(redirectUri)
+  return protocol !== "https:" || isLoopbackHost(hostname) ? "native" : "web"
+}
+
+const registrable = ["none", "client_secret_basic", "client_secret_post"] as const
+
+/**
+ * The document that is sent, or `undefined` where the server lists no authentication method that such a client can use.
+ * A public client is preferred; a server that lists no `none` gets a method that it lists. Refresh tokens are asked for
+ * unless the server lists its grant types without them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const document = (
+  options: Options,
+  metadata: AuthorizationServerMetadata,
+  redirectUri: string
+):
+  | (Readonly<Record<string, unknown>> & { readonly token_endpoint_auth_method: (typeof registrable)[number] })
+  | undefined => {
+  const supported = metadata.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
+  const method = registrable.find((name) => supported.includes(name))
+  if (method === undefined) return undefined
+  const { scope: _, ...extra } = options.metadata ?? {}
+  return {
+    client_name: options.clientName ?? "MCP client",
+    ...extra,
+    redirect_uris: [redirectUri],
+    application_type: applicationType(redirectUri),
+    token_endpoint_auth_method: method,
+    grant_types:
+      metadata.grant_types_supported?.includes("refresh_token") === false
+        ? ["authorization_code"]
+        : ["authorization_code", "refresh_token"],
+    response_types: ["code"]
+  }
+}
+
+const text = Schema.optional(Schema.NullOr(Schema.String))
+
+const Response = Schema.Struct({
+  client_id: Schema.NonEmptyString,
+  client_secret: text,
+  client_secret_expires_at: Schema.optional(Schema.NullOr(Schema.Number)),
+  token_endpoint_auth_method: text,
+  redirect_uris: Schema.optional(Schema.NullOr(Schema.Array(Schema.String))),
+  grant_types: Schema.optional(Schema.NullOr(Schema.Array(Schema.String)))
+})
+
+const decodeResponse = GuardedHttp.decodeJson(Response)
+
+const decodeRefusal = GuardedHttp.decodeJson(Schema.Struct({ error: Schema.NonEmptyString, error_description: text }))
+
+/** What the server registered instead counts, if this client can live with it (RFC 7591 §3.2.1). */
+const accept = (
+  response: typeof Response.Type,
+  requested: (typeof registrable)[number],
+  issuer: string,
+  redirectUri: string
+): typeof Stored.Type | string => {
+  const method = registrable.find((name) => name === (response.token_endpoint_auth_method ?? requested))
+  if (method === undefined) return `it registered the authentication method ${response.token_endpoint_auth_method}`
+  if (method !== "none" && !response.client_secret) return `it registered ${method} and gave no secret`
+  if (response.redirect_uris?.includes(redirectUri) === false) return `it did not register ${redirectUri}`
+  if (response.grant_types?.includes("authorization_code") === false) return "it did not register authorization_code"
+  const expires = response.client_secret_expires_at
+  return {
+    schemaVersion: 1,
+    issuer,
+    clientId: response.client_id,
+    redirectUri,
+    method,
+    ...(response.client_secret ? { clientSecret: Redacted.make(response.client_secret) } : {}),
+    // Seconds in the response, 0 for never.
+    ...(expires && method !== "none" ? { secretExpiresAt: expires * 1000 } : {})
+  }
+}
+
+/**
+ * Registers and keeps what came of it. Fails with `RegistrationFailed` where the server says no or registers what cannot
+ * be used, and with `TokenUnavailable` where it was not reached.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const register = (
+  options: Options,
+  endpoint: string,
+  metadata: AuthorizationServerMetadata,
+  redirectUri: string
+): Effect.Effect<
+  DynamicRegistration,
+  RegistrationFailed | TokenUnavailable | TokenStoreError,
+  HttpClient.HttpClient | TokenStore.TokenStore
+> =>
+  Effect.gen(function* () {
+    const { issuer } = metadata
+    const refuse = (reason: RegistrationFailed["reason"], detail: string, error?: string) =>
+      fail(
+        (trace) =>
+          new RegistrationFailed({
+            issuer,
+            reason,
+            detail: `registration at ${issuer}: ${detail}`,
+            rule: "RFC 7591 section 3.2",
+            trace,
+            ...(error === undefined ? {} : { error })
+          })
+      )
+    const body = document(options, metadata, redirectUri)
+    if (body === undefined) {
+      const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")
+      return yield* refuse("NoMethod", `it authenticates clients by ${listed} only`)
+    }
+    const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
+      HttpClientRequest.bodyUnsafeJson(body),
+      options.initialAccessToken === undefined
+        ? (request) => request
+        : HttpClientRequest.bearerToken(options.initialAccessToken)
+    )
+    const response = yield* GuardedHttp.execute(request, "client registration").pipe(
+      Effect.flatMap((response) =>
+        response.status >= 500 || response.status === 429
+          ? Effect.flatMap(GuardedHttp.statusError(response), Effect.fail)
+          : Effect.succeed(response)
+      ),
+      Effect.catchAll((error) =>
+        Effect.if(error.isTransient, {
+          onTrue: () => unavailable("Registration", error),
+          onFalse: () => refuse("Unacceptable", error.detail)
+        })
+      )
+    )
+    if (response.status !== 200 && response.status !== 201) {
+      const said = yield* Effect.option(decodeRefusal(response))
+      const { error, error_description: description } = Option.getOrElse(said, () => ({
+        error: `HTTP ${response.status}`,
+        error_description: undefined
+      }))
+      return yield* refuse("Refused", description ? `${error}: ${description.slice(0, 300)}` : error, error)
+    }
+    const decoded = yield* Effect.catchAll(decodeResponse(response), () =>
+      refuse("Unacceptable", "the answer holds no client_id")
+    )
+    const record = accept(decoded, body.token_endpoint_auth_method, issuer, redirectUri)
+    if (typeof record === "string") return yield* refuse("Unacceptable", record)
+    const registration = toRegistration(record)
+    if (Option.isNone(registration)) return yield* refuse("Unacceptable", "it cannot be used")
+    const before = yield* stored.read(keyOf(issuer, redirectUri))
+    yield* stored.write(keyOf(issuer, redirectUri), {
+      expected: Option.map(before, ({ version }) => version),
+      value: Option.some(record)
+    })
+    return registration.value
+  }).pipe(
+    Effect.withSpan("ClientRegistration.register", {
+      captureStackTrace: false,
+      attributes: { issuer: metadata.issuer }
+    })
+  )

@@ -1,0 +1,279 @@
+/**
+ * A grant as one process holds it: read from the store, refreshed by one at a time, never lost to a failure that passes.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as SingleFlight from "../discovery/SingleFlight.js"
+import * as Scopes from "../protocol/Scopes.js"
+import { fail, type RegistrationFailed, TokenRefused, type TokenStoreError, TokenUnavailable } from "./ClientError.js"
+import * as ClientRegistration from "./ClientRegistration.js"
+import * as StoredGrant from "./StoredGrant.js"
+import * as TokenEndpoint from "./TokenEndpoint.js"
+import * as TokenStore from "./TokenStore.js"
+
+/**
+ * Whose grant is held. `refreshMargin` is how long before its expiry a token is refreshed, 30 seconds by default and never
+ * more than a quarter of its life.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly endpoint: string
+  readonly user?: string | undefined
+  readonly registration: ClientRegistration.Options
+  readonly refreshMargin?: Duration.DurationInput | undefined
+}
+
+/**
+ * What {@link HeldGrant.refresh} fails with: `TokenRefused` is terminal, the rest keeps everything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RefreshError = TokenRefused | TokenUnavailable | RegistrationFailed | TokenStoreError
+
+/**
+ * - `get`: what this process has, else what the store has
+ * - `reload`: what the store has, by whichever process
+ * - `isDue`: whether the token should be refreshed ahead of its expiry, by a jitter drawn once per token
+ * - `refresh`: one request however many ask, in this process by waiting for it, in others by a lease; who comes second
+ *   gets the winner's token
+ * - `replace`: after a sign-in
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HeldGrant {
+  readonly get: Effect.Effect<Option.Option<StoredGrant.StoredGrant>, TokenStoreError>
+  readonly reload: Effect.Effect<Option.Option<StoredGrant.StoredGrant>, TokenStoreError>
+  readonly isDue: (grant: StoredGrant.StoredGrant, now: number) => boolean
+  readonly refresh: (grant: StoredGrant.StoredGrant) => Effect.Effect<StoredGrant.StoredGrant, RefreshError>
+  readonly replace: (grant: StoredGrant.StoredGrant) => Effect.Effect<void, TokenStoreError>
+}
+
+const isInvalidClient = (error: { readonly _tag: string; readonly error?: string | undefined }): boolean =>
+  error._tag === "TokenRefused" && error.error === "invalid_client"
+
+/** Longer than a token request can take, so that no second one starts while the first may still arrive. */
+const leaseDuration = Duration.seconds(30)
+
+const sameToken = (left: StoredGrant.StoredGrant, right: StoredGrant.StoredGrant): boolean =>
+  Redacted.value(left.accessToken.value) === Redacted.value(right.accessToken.value)
+
+const refused = (grant: StoredGrant.StoredGrant, error: string, detail: string) =>
+  fail(
+    (trace) =>
+      new TokenRefused({
+        issuer: grant.issuer,
+        grant: "RefreshToken",
+        error,
+        status: 400,
+        detail,
+        rule: "OAuth 2.1 section 4.3",
+        trace
+      })
+  )
+
+/**
+ * Holds the grant of an endpoint for as long as the scope lives; closing it waits for a refresh that is under way,
+ * because its answer may be the only copy of the next refresh token.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<HeldGrant, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
+  Effect.gen(function* () {
+    const client = yield* HttpClient.HttpClient
+    const store = yield* TokenStore.TokenStore
+    const flights = yield* SingleFlight.keyed<StoredGrant.StoredGrant, RefreshError>({ abandoned: "Finish" })
+    const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
+    const pointerKey = StoredGrant.pointerKey(options.endpoint, options.user)
+    const keyOf = (grant: StoredGrant.StoredGrant) => StoredGrant.key(grant, options.user)
+    const stored = Effect.provideService(TokenStore.TokenStore, store)
+
+    let held: { readonly grant: StoredGrant.StoredGrant; readonly dueAt: number } | undefined
+    // What could not be written, and the version that it was to replace: the answer of a server is not asked for twice.
+    let unsaved: TokenStore.Entry<StoredGrant.StoredGrant> | undefined
+    let pause: { readonly until: number; readonly failures: number; readonly error: TokenUnavailable } | undefined
+
+    const hold = (grant: StoredGrant.StoredGrant): StoredGrant.StoredGrant => {
+      if (held !== undefined && sameToken(held.grant, grant)) {
+        held = { ...held, grant }
+        return grant
+      }
+      const { expiresAt } = grant.accessToken
+      // Drawn between half of the margin and all of it, so that processes that started together do not refresh together.
+      const jitter = 0.5 + (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 33
+      const dueAt =
+        expiresAt === undefined
+          ? Number.POSITIVE_INFINITY
+          : expiresAt - jitter * Math.min(margin, (expiresAt - grant.issuedAt) / 4)
+      held = { grant, dueAt }
+      return grant
+    }
+
+    const read = Effect.gen(function* () {
+      const pointer = yield* StoredGrant.pointers.read(pointerKey)
+      if (Option.isNone(pointer)) return Option.none()
+      const entry = yield* StoredGrant.grants.read(pointer.value.value.grant)
+      return Option.map(entry, (entry) => (entry.version === unsaved?.version ? unsaved : entry))
+    }).pipe(stored)
+
+    const reload = Effect.map(read, (entry) => {
+      if (Option.isNone(entry)) held = undefined
+      return Option.map(entry, ({ value }) => hold(value))
+    })
+
+    /** Replaces or removes what was read; `false` where somebody was faster. */
+    const write = (entry: TokenStore.Entry<StoredGrant.StoredGrant>, next: Option.Option<StoredGrant.StoredGrant>) =>
+      stored(StoredGrant.grants.write(keyOf(entry.value), { expected: Option.some(entry.version), value: next }))
+
+    const ask = (entry: TokenStore.Entry<StoredGrant.StoredGrant>, refreshToken: Redacted.Redacted<string>) =>
+      Effect.gen(function* () {
+        const { value: grant } = entry
+        const registration = yield* stored(ClientRegistration.recall(options.registration, grant))
+        if (Option.isNone(registration)) {
+          return yield* refused(grant, "invalid_client", `the registration at ${grant.issuer} is not known any more`)
+        }
+        const request = TokenEndpoint.request({
+          endpoint: grant.tokenEndpoint,
+          client: registration.value,
+          granted: grant.accessToken.scopes,
+          grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
+        }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+        // One `invalid_client` is no proof. Two are, and a registration that is dead takes its grant along.
+        const forget = Effect.zipRight(
+          stored(ClientRegistration.forget(registration.value)),
+          write(entry, Option.none())
+        )
+        return yield* Effect.catchIf(request, isInvalidClient, () =>
+          Effect.tapError(request, (error) =>
+            isInvalidClient(error) && registration.value._tag === "Dynamic" ? forget : Effect.void
+          )
+        )
+      })
+
+    const exchange = (entry: TokenStore.Entry<StoredGrant.StoredGrant>) =>
+      Effect.gen(function* () {
+        const { value: grant } = entry
+        if (grant.refreshToken === undefined) return yield* refused(grant, "invalid_grant", "there is no refresh token")
+        const issued = yield* Effect.tapErrorTag(ask(entry, grant.refreshToken), "TokenRefused", ({ error }) =>
+          // The access token may serve until it expires; the refresh token never will again.
+          error === "invalid_client"
+            ? Effect.void
+            : write(entry, Option.some(hold({ ...grant, refreshToken: undefined })))
+        )
+        const lost = Scopes.missing(grant.accessToken.scopes, issued.accessToken.scopes)
+        if (lost.length > 0) yield* Effect.logWarning(`the refreshed token has lost the scopes ${Scopes.render(lost)}`)
+        const next = hold({
+          ...grant,
+          accessToken: issued.accessToken,
+          refreshToken: issued.refreshToken ?? grant.refreshToken,
+          issuedAt: yield* Clock.currentTimeMillis
+        })
+        const written = yield* Effect.catchAll(write(entry, Option.some(next)), (error) => {
+          unsaved = { value: next, version: entry.version }
+          return Effect.as(
+            Effect.logWarning("A refreshed grant could not be stored, and is kept in memory", error),
+            true
+          )
+        })
+        return written ? next : Option.getOrElse(yield* reload, () => next)
+      })
+
+    /** Whoever gets the lease asks; the others look again until the winner's token is there. */
+    const attempt = (grant: StoredGrant.StoredGrant): Effect.Effect<StoredGrant.StoredGrant, RefreshError> =>
+      Effect.gen(function* () {
+        const lease = yield* store.lease(`${keyOf(grant)}/refresh`, leaseDuration)
+        const entry = yield* read
+        if (Option.isNone(entry)) return yield* refused(grant, "invalid_grant", "the grant was removed from the store")
+        if (!sameToken(entry.value.value, grant)) return Option.some(hold(entry.value.value))
+        return Option.isNone(lease) ? Option.none() : Option.some(yield* exchange(entry.value))
+      }).pipe(
+        Effect.scoped,
+        Effect.flatMap(
+          Option.match({
+            onNone: () =>
+              Effect.zipRight(
+                Effect.sleep("100 millis"),
+                Effect.suspend(() => attempt(grant))
+              ),
+            onSome: Effect.succeed
+          })
+        )
+      )
+
+    const remember = (error: TokenUnavailable) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const failures = (pause?.failures ?? 0) + 1
+        const seconds = Math.max(Math.min(2 ** (failures - 1), 60), Math.min(error.retryAfter ?? 0, 300))
+        pause = { until: now + seconds * 1000, failures, error }
+      })
+
+    const refresh = (grant: StoredGrant.StoredGrant) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        if (pause !== undefined && now < pause.until) {
+          const { error, until } = pause
+          return Effect.fail(new TokenUnavailable({ ...error, retryAfter: Math.ceil((until - now) / 1000) }))
+        }
+        const flight = attempt(grant).pipe(
+          Effect.timeoutFail({
+            duration: "2 minutes",
+            onTimeout: () =>
+              new TokenUnavailable({ step: "Token", rule: "one refresh per grant", detail: "another process is at it" })
+          }),
+          Effect.tapErrorTag("TokenUnavailable", remember),
+          Effect.tap(() =>
+            Effect.sync(() => {
+              pause = undefined
+            })
+          )
+        )
+        return flights(Redacted.value(grant.accessToken.value), flight)
+      })
+
+    const replace = (grant: StoredGrant.StoredGrant) =>
+      Effect.gen(function* () {
+        const before = yield* StoredGrant.pointers.read(pointerKey)
+        const key = keyOf(grant)
+        const entry = yield* StoredGrant.grants.read(key)
+        hold(grant)
+        pause = undefined
+        unsaved = undefined
+        yield* StoredGrant.grants.write(key, {
+          expected: Option.map(entry, ({ version }) => version),
+          value: Option.some(grant)
+        })
+        if (Option.isSome(before)) {
+          const { grant: formerKey } = before.value.value
+          if (formerKey === key) return
+          const former = yield* StoredGrant.grants.read(formerKey)
+          if (Option.isSome(former)) {
+            const expected = Option.some(former.value.version)
+            yield* StoredGrant.grants.write(formerKey, { expected, value: Option.none() })
+          }
+        }
+        yield* StoredGrant.pointers.write(pointerKey, {
+          expected: Option.map(before, ({ version }) => version),
+          value: Option.some({ schemaVersion: 1, grant: key })
+        })
+      }).pipe(stored)
+
+    return {
+      get: Effect.suspend(() => (held === undefined ? reload : Effect.succeedSome(held.grant))),
+      reload,
+      isDue: (grant, now) => now >= (held !== undefined && sameToken(held.grant, grant) ? held.dueAt : 0),
+      refresh,
+      replace
+    }
+  })

@@ -1,0 +1,272 @@
+/**
+ * The token endpoint (OAuth 2.1 §3.2): a grant is data, and {@link request} is the one interpreter of all of them.
+ *
+ * @since 0.1.0
+ */
+import type * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as UrlParams from "@effect/platform/UrlParams"
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
+import * as Scopes from "../protocol/Scopes.js"
+import type { AccessToken } from "./AccessToken.js"
+import * as ClientAuthentication from "./ClientAuthentication.js"
+import { fail, type RegistrationFailed, TokenRefused, TokenUnavailable, unavailable } from "./ClientError.js"
+
+/** For which resource (RFC 8707), verbatim, and with which scopes; without scopes the parameter is left out. */
+interface Target {
+  readonly resource?: string | undefined
+  readonly scopes?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * What is exchanged for a token: an authorization code (OAuth 2.1 §4.1.3), a refresh token (§4.3), nothing but the
+ * client's own authentication (§4.2), another token (RFC 8693) or an assertion (RFC 7523 §2.1).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Grant = Data.TaggedEnum<{
+  AuthorizationCode: Target & {
+    readonly code: Redacted.Redacted<string>
+    readonly redirectUri: string
+    readonly verifier: Redacted.Redacted<string>
+  }
+  RefreshToken: Target & { readonly refreshToken: Redacted.Redacted<string> }
+  ClientCredentials: Target
+  TokenExchange: Target & {
+    readonly subjectToken: Redacted.Redacted<string>
+    readonly subjectTokenType: string
+    readonly actorToken?: Redacted.Redacted<string> | undefined
+    readonly actorTokenType?: string | undefined
+    readonly audience?: string | undefined
+    readonly requestedTokenType?: string | undefined
+  }
+  JwtBearer: Target & { readonly assertion: Redacted.Redacted<string> }
+}>
+
+/**
+ * The constructors.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const Grant = Data.taggedEnum<Grant>()
+
+type Parameters = ReadonlyArray<readonly [string, string]>
+
+const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]> => {
+  switch (grant._tag) {
+    case "AuthorizationCode":
+      return [
+        ["grant_type", "authorization_code"],
+        ["code", Redacted.value(grant.code)],
+        ["redirect_uri", grant.redirectUri],
+        ["code_verifier", Redacted.value(grant.verifier)]
+      ]
+    case "RefreshToken":
+      return [
+        ["grant_type", "refresh_token"],
+        ["refresh_token", Redacted.value(grant.refreshToken)]
+      ]
+    case "ClientCredentials":
+      return [["grant_type", "client_credentials"]]
+    case "TokenExchange":
+      return [
+        ["grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"],
+        ["subject_token", Redacted.value(grant.subjectToken)],
+        ["subject_token_type", grant.subjectTokenType],
+        ["actor_token", grant.actorToken && Redacted.value(grant.actorToken)],
+        ["actor_token_type", grant.actorToken && grant.actorTokenType],
+        ["audience", grant.audience],
+        ["requested_token_type", grant.requestedTokenType]
+      ]
+    case "JwtBearer":
+      return [
+        ["grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
+        ["assertion", Redacted.value(grant.assertion)]
+      ]
+  }
+}
+
+/**
+ * The form parameters of a grant, without those that authenticate the client.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import { TokenEndpoint } from "effect-mcp-auth/client"
+ *
+ * const grant = TokenEndpoint.Grant.ClientCredentials({ resource: "https://mcp.example.com/mcp", scopes: ["read"] })
+ * console.log(TokenEndpoint.build(grant))
+ * // [["grant_type", "client_credentials"], ["resource", "https://mcp.example.com/mcp"], ["scope", "read"]]
+ * ```
+ */
+export const build = (grant: Grant): Parameters => {
+  const scope = grant.scopes === undefined || grant.scopes.length === 0 ? undefined : Scopes.render(grant.scopes)
+  return [...own(grant), ["resource", grant.resource] as const, ["scope", scope] as const].filter(
+    (parameter): parameter is readonly [string, string] => parameter[1] !== undefined
+  )
+}
+
+/**
+ * What a token endpoint issued. A `refreshToken` that is absent means that the one in use stays in use (OAuth 2.1 §4.3).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Issued {
+  readonly _tag: "Issued"
+  readonly accessToken: AccessToken
+  readonly refreshToken?: Redacted.Redacted<string> | undefined
+}
+
+/**
+ * An answer judged. `Refused` is a rejection in the words of RFC 6749 §5.2 and nothing else; `Unusable` decides nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Judged =
+  | Issued
+  | { readonly _tag: "Refused"; readonly error: string; readonly description?: string | undefined }
+  | { readonly _tag: "Unusable"; readonly detail: string }
+
+const unusable = (detail: string): Judged => ({ _tag: "Unusable", detail })
+
+/** What can stand in a header (RFC 6749 appendix A.12). */
+const TOKEN = /^[\x21-\x7e]+$/
+
+const ERROR = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/
+
+/** The codes by which a server says that it is out of order, whatever status it found for them. */
+const PASSING = ["server_error", "temporarily_unavailable", "slow_down"]
+
+const seconds = (value: unknown): number | undefined => {
+  const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
+  return typeof number === "number" && Number.isFinite(number) && number >= 0 ? number : undefined
+}
+
+const readObject = (body: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(body)
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Readonly<Record<string, unknown>>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Judges an answer: lenient about the status, strict about the shape (RFC 6749 §5). `askedAt` is when the request was
+ * made, in milliseconds since the epoch: a lifetime counts from there. `asked` are the scopes that an answer without
+ * `scope` has granted.
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const validate = (
+  response: { readonly status: number; readonly body: string },
+  asked: ReadonlyArray<string>,
+  askedAt: number
+): Judged => {
+  const { status } = response
+  if (status >= 500 || status === 429 || status === 408) return unusable(`answered ${status}`)
+  const body = readObject(response.body)
+  if (body === undefined) return unusable(`answered ${status} with something that is no JSON object`)
+  const { access_token: value, error, error_description: description, expires_in, scope, token_type: type } = body
+  if (typeof error === "string" && ERROR.test(error)) {
+    if (PASSING.includes(error)) return unusable(`answered ${error}`)
+    return { _tag: "Refused", error, ...(typeof description === "string" ? { description } : {}) }
+  }
+  if (status < 200 || status > 299) return unusable(`answered ${status} without an error code`)
+  if (typeof value !== "string" || !TOKEN.test(value)) return unusable("answered without a usable access token")
+  if (typeof type !== "string" || type.toLowerCase() !== "bearer") {
+    return unusable("answered with a token type that is not Bearer")
+  }
+  const lifetime = seconds(expires_in)
+  const { refresh_token: refreshToken } = body
+  return {
+    _tag: "Issued",
+    accessToken: {
+      value: Redacted.make(value),
+      type: "Bearer",
+      scopes: typeof scope === "string" && scope.trim() !== "" ? Scopes.parse(scope) : asked,
+      ...(lifetime === undefined ? {} : { expiresAt: askedAt + lifetime * 1000 })
+    },
+    ...(typeof refreshToken === "string" && refreshToken !== "" ? { refreshToken: Redacted.make(refreshToken) } : {})
+  }
+}
+
+/** A description as it may be shown: printable, short, and without anything secret that the server might echo. */
+const presentable = (description: string, parameters: Parameters): string =>
+  parameters
+    .filter(([name, value]) => !["grant_type", "resource", "scope", "redirect_uri"].includes(name) && value.length > 7)
+    .reduce((text, [, value]) => text.replaceAll(value, "…"), description)
+    .replace(/[^\x20-\x7e…]/g, " ")
+    .slice(0, 300)
+
+/**
+ * Asks a token endpoint. The request follows no redirect and is bounded in time and size; it goes to this endpoint only.
+ * `granted` are the scopes that an answer without `scope` means: those of the grant, unless said otherwise.
+ * Fails with `TokenRefused` where the server says no in the words of OAuth, and with `TokenUnavailable` for everything
+ * else, after which the grant is as good as it was.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const request = (options: {
+  readonly endpoint: string
+  readonly grant: Grant
+  readonly granted?: ReadonlyArray<string> | undefined
+  readonly client: {
+    readonly issuer: string
+    readonly clientId: string
+    readonly authentication: ClientAuthentication.ClientAuthentication
+  }
+}): Effect.Effect<Issued, TokenRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
+  Effect.gen(function* () {
+    const { client, endpoint, grant } = options
+    const { issuer } = client
+    const authentication = yield* ClientAuthentication.present(client.authentication, client)
+    const parameters = [...build(grant), ...authentication.parameters]
+    const askedAt = yield* Clock.currentTimeMillis
+    const response = yield* HttpClientRequest.post(endpoint, {
+      acceptJson: true,
+      headers: authentication.headers
+    }).pipe(
+      HttpClientRequest.bodyUrlParams(UrlParams.fromInput(parameters)),
+      (request) => GuardedHttp.execute(request, `token request, ${grant._tag}`),
+      Effect.catchAll((error) => unavailable("Token", error))
+    )
+    const judged = validate(response, options.granted ?? grant.scopes ?? [], askedAt)
+    switch (judged._tag) {
+      case "Issued":
+        return judged
+      case "Unusable": {
+        const { retryAfter } = yield* GuardedHttp.statusError(response)
+        const rule = "only an answer in the words of OAuth decides anything"
+        const detail = `the token endpoint of ${issuer} ${judged.detail}`
+        return yield* fail((trace) => new TokenUnavailable({ step: "Token", detail, rule, trace, retryAfter }))
+      }
+      case "Refused": {
+        const { error } = judged
+        const description = judged.description && presentable(judged.description, parameters)
+        const detail = `${issuer} refused the ${grant._tag} grant: ${error}${description ? `: ${description}` : ""}`
+        const rule = "RFC 6749 section 5.2"
+        const refusal = { issuer, grant: grant._tag, error, description, status: response.status, detail, rule }
+        return yield* fail((trace) => new TokenRefused({ ...refusal, trace }))
+      }
+    }
+  }).pipe(
+    Effect.tapErrorTag("TokenRefused", ({ error }) => Effect.annotateCurrentSpan("outcome", error)),
+    Effect.withSpan("TokenEndpoint.request", {
+      captureStackTrace: false,
+      attributes: { issuer: options.client.issuer, grant: options.grant._tag }
+    })
+  )

@@ -1,0 +1,149 @@
+/**
+ * The client half: obtains access tokens for an MCP server, keeps and renews them, and puts them in front of requests.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * An access token, and what is known about it without looking inside (RFC 6749 §1.4).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as AccessToken from "./AccessToken.js"
+
+/**
+ * The authorization code flow in two halves with a record between them (OAuth 2.1 §4.1).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as AuthorizationCode from "./AuthorizationCode.js"
+
+/**
+ * The one place where a person comes in: open the authorization URL, hand back what arrived at the redirect URI.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as AuthorizeUser from "./AuthorizeUser.js"
+
+/**
+ * How a client proves to an authorization server which client it is (OAuth 2.1 §2.4, RFC 7523 §2.2).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientAuthentication from "./ClientAuthentication.js"
+
+/**
+ * Everything that can go wrong between a request and the token it needs.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientError from "./ClientError.js"
+
+/**
+ * How a client comes by its client ID at an authorization server.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientRegistration from "./ClientRegistration.js"
+
+/**
+ * A `fetch` that authorizes its requests, for clients that take one.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as FetchAuth from "./FetchAuth.js"
+
+/**
+ * Puts access tokens in front of an `HttpClient`.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpClientAuth from "./HttpClientAuth.js"
+
+/**
+ * The listener on this machine that receives one authorization response (RFC 8252 §7.3).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as LoopbackListener from "./LoopbackListener.js"
+
+/**
+ * The answers of a resource server that another token may change.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Refusal from "./Refusal.js"
+
+/**
+ * Which way of getting a client ID to take.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RegistrationChoice from "./RegistrationChoice.js"
+
+/**
+ * What can be seen of renewals from outside.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RenewalMetrics from "./RenewalMetrics.js"
+
+/**
+ * From an MCP endpoint to the authorization server that is going to be asked.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ServerDiscovery from "./ServerDiscovery.js"
+
+/**
+ * What a sign-in leaves behind, as it is stored.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as StoredGrant from "./StoredGrant.js"
+
+/**
+ * Opening a URL in the person's browser, without a shell.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SystemBrowser from "./SystemBrowser.js"
+
+/**
+ * The token endpoint (OAuth 2.1 §3.2): a grant is data, and one interpreter sends it.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as TokenEndpoint from "./TokenEndpoint.js"
+
+/**
+ * Where a client's access tokens come from: the whole seam between HTTP and OAuth.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as TokenSource from "./TokenSource.js"
+
+/**
+ * Where grants and registrations are kept: versioned read, compare-and-swap write, lease.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as TokenStore from "./TokenStore.js"

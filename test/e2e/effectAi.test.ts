@@ -1,0 +1,185 @@
+/**
+ * An `@effect/ai` MCP server behind the guard, with the official clients of its era and their own OAuth. Clients that
+ * negotiate revision 2026-07-28 wait for an answer that `@effect/ai` 0.37 does not give.
+ */
+import * as Tool from "@effect/ai/Tool"
+import * as Toolkit from "@effect/ai/Toolkit"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import { assert, layer } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { McpServerAuth } from "effect-mcp-auth/mcp"
+import { Claims, HttpLayerRouterAuth } from "effect-mcp-auth/server"
+import { machine, machineToken } from "../fixtures/machineToken.js"
+import * as OfficialClient from "../fixtures/OfficialClient.js"
+import * as ProtectedServer from "../fixtures/ProtectedServer.js"
+
+const Caller = Schema.Struct({ subject: Schema.String, scopes: Schema.Array(Schema.String) })
+
+const tools = Toolkit.make(
+  Tool.make("whoami", { description: "Says who is calling", success: Caller }).addDependency(Claims.CurrentClaims),
+  Tool.make("write_note", { description: "Writes a note", success: Schema.Struct({ note: Schema.String }) })
+    .annotate(McpServerAuth.RequiredScopes, ["mcp:tools", "mcp:write"])
+    .addDependency(Claims.CurrentClaims)
+)
+
+const handlers = tools.toLayer({
+  whoami: () => Effect.map(Claims.CurrentClaims, ({ scopes, subject }) => ({ subject, scopes })),
+  write_note: () => Effect.map(Claims.CurrentClaims, ({ subject }) => ({ note: `written by ${subject}` }))
+})
+
+const routes = Layer.merge(
+  McpServerAuth.toolkit(tools).pipe(
+    Layer.provide(handlers),
+    Layer.provide(McpServerAuth.layerHttpRouter({ name: "effect-ai", version: "1.0.0", path: "/mcp" }))
+  ),
+  HttpLayerRouterAuth.layerMetadata
+)
+
+class Shared extends Context.Tag("Shared")<Shared, ProtectedServer.ProtectedServer>() {}
+
+const shared = Layer.scoped(
+  Shared,
+  ProtectedServer.make({
+    authorizationServer: {
+      clients: [
+        machine,
+        {
+          client_id: "registered",
+          grant_types: ["authorization_code"],
+          redirect_uris: [OfficialClient.redirectUrl],
+          response_types: ["code"],
+          token_endpoint_auth_method: "none"
+        }
+      ]
+    },
+    serve: HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true })
+  })
+)
+
+const call = (tool: string, id: unknown = 1) =>
+  JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name: tool, arguments: {} } })
+
+const post = (url: string, body: string, token?: string) =>
+  Effect.promise(async () => {
+    const response = await fetch(url, {
+      method: "POST",
+      headers: {
+        accept: "application/json, text/event-stream",
+        "content-type": "application/json",
+        ...(token !== undefined && { authorization: `Bearer ${token}` })
+      },
+      body
+    })
+    return {
+      status: response.status,
+      wwwAuthenticate: response.headers.get("www-authenticate"),
+      body: await response.text()
+    }
+  })
+
+layer(shared, { excludeTestServices: true })((it) => {
+  for (const kind of ["v1", "v2 legacy"] as const) {
+    const login = kind.replace(" ", "-")
+
+    it.scoped(`${kind} signs in, lists the tools, and a tool knows its caller`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* Shared
+        const from = exchanges.length
+        const client = yield* OfficialClient.make(kind, url, { login })
+        yield* client.connect
+        assert.deepStrictEqual([...(yield* client.listTools)].sort(), ["whoami", "write_note"])
+        assert.deepStrictEqual(JSON.parse(yield* client.callTool("whoami")), { subject: login, scopes: ["mcp:tools"] })
+        assert.deepStrictEqual(
+          exchanges.slice(from).map(({ method, path, rpc, status }) => [method, rpc ?? path, status]),
+          [
+            ["POST", "initialize", 401],
+            ["GET", "/.well-known/oauth-protected-resource/mcp", 200],
+            ["POST", "initialize", 200],
+            ["POST", "notifications/initialized", 200],
+            ["POST", "tools/list", 200],
+            ["POST", "tools/call", 200]
+          ]
+        )
+      })
+    )
+
+    it.scoped(`${kind} steps up for a tool that requires a scope`, () =>
+      Effect.gen(function* () {
+        const { authorizationServer, exchanges, url } = yield* Shared
+        const client = yield* OfficialClient.make(kind, url, {
+          login,
+          client: { client_id: "registered", issuer: authorizationServer.issuer }
+        })
+        yield* client.connect
+        const from = exchanges.length
+        assert.deepStrictEqual(JSON.parse(yield* client.callTool("write_note")), { note: `written by ${login}` })
+        assert.deepStrictEqual(
+          exchanges.slice(from).map(({ status, tool }) => [tool, status]),
+          [
+            ["write_note", 403],
+            ["write_note", 200]
+          ]
+        )
+      })
+    )
+  }
+
+  it.scoped("a call of a tool whose scope is missing is answered 403, with the complete challenge", () =>
+    Effect.gen(function* () {
+      const { authorizationServer, config, url } = yield* Shared
+      const because = "The access token lacks scopes that this operation needs"
+      const refusal = {
+        status: 403,
+        wwwAuthenticate: `Bearer error="insufficient_scope", scope="mcp:tools mcp:write", resource_metadata="${config.resourceMetadataUrl}", error_description="${because}"`,
+        body: JSON.stringify({ error: "insufficient_scope", error_description: because })
+      }
+      const token = yield* machineToken(authorizationServer, url, "mcp:tools")
+      assert.deepStrictEqual(yield* post(url, call("write_note"), token), refusal)
+      // One call of a batch is enough.
+      assert.deepStrictEqual(yield* post(url, `[${call("whoami", 1)},${call("write_note", 2)}]`, token), refusal)
+      assert.strictEqual((yield* post(url, call("whoami"), token)).status, 200)
+
+      const both = yield* machineToken(authorizationServer, url, "mcp:tools mcp:write")
+      const served = yield* post(url, call("write_note"), both)
+      assert.strictEqual(served.status, 200)
+      assert.include(served.body, "written by machine")
+    })
+  )
+
+  it.scoped("a call without a token is answered 401, with the complete challenge", () =>
+    Effect.gen(function* () {
+      const { config, url } = yield* Shared
+      assert.deepStrictEqual(yield* post(url, call("whoami")), {
+        status: 401,
+        wwwAuthenticate: `Bearer resource_metadata="${config.resourceMetadataUrl}", scope="mcp:tools"`,
+        body: JSON.stringify({ error: "invalid_token", error_description: "Authorization required" })
+      })
+    })
+  )
+
+  it.scoped("callers at the same time are not mixed up", () =>
+    Effect.gen(function* () {
+      const { authorizationServer, url } = yield* Shared
+      const [small, big] = yield* Effect.all([
+        machineToken(authorizationServer, url, "mcp:tools"),
+        machineToken(authorizationServer, url, "mcp:tools mcp:write")
+      ])
+      const scopes = yield* Effect.forEach(
+        Array.from({ length: 40 }, (_, index) => index),
+        (index) =>
+          Effect.map(post(url, call("whoami", index + 1), index % 2 === 0 ? small : big), ({ body }) => {
+            const { result } = JSON.parse(body) as { result: { structuredContent: typeof Caller.Type } }
+            return result.structuredContent.scopes.length
+          }),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        scopes,
+        scopes.map((_, index) => (index % 2 === 0 ? 1 : 2))
+      )
+    })
+  )
+})
