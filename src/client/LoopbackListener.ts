@@ -125,7 +125,7 @@ export const bind = (options: Options): Effect.Effect<LoopbackListener, Authoriz
     const answered = yield* Deferred.make<URLSearchParams>()
     const serveAt = (address: string, port: number) =>
       Effect.tap(options.listen({ host: address, port }), (server) =>
-        server.serve(receiver(options, answered))
+        server.serve(receiver(options, answered)).pipe(Effect.withTracerEnabled(false))
       )
     const server = yield* Effect.mapError(
       serveAt(host === "[::1]" ? "::1" : "127.0.0.1", options.port ?? 0),

@@ -18,12 +18,11 @@ import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as JwkSet from "../discovery/JwkSet.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
-import * as Scopes from "../protocol/Scopes.js"
 import { AuthConfig } from "./AuthConfig.js"
 import { InvalidToken, ServerError } from "./AuthError.js"
 import * as Authorizer from "./Authorizer.js"
 import * as CachedAuthorizer from "./CachedAuthorizer.js"
-import { Claims } from "./Claims.js"
+import * as IntrospectionResponse from "./IntrospectionResponse.js"
 import * as JwtAccessToken from "./JwtAccessToken.js"
 
 /**
@@ -52,26 +51,6 @@ export interface Options {
   readonly audience?: "required" | "bound" | undefined
 }
 
-const Active = Schema.Struct(
-  {
-    active: Schema.Literal(true),
-    iss: Schema.optional(Schema.String),
-    sub: Schema.optional(Schema.String),
-    client_id: Schema.optional(Schema.String),
-    aud: Schema.optional(Schema.Union(Schema.String, Schema.Array(Schema.String))),
-    scope: Schema.optional(Schema.String),
-    exp: Schema.optional(Schema.Number),
-    nbf: Schema.optional(Schema.Number),
-    token_type: Schema.optional(Schema.String),
-    cnf: Schema.optional(Schema.Unknown)
-  },
-  Schema.Record({ key: Schema.String, value: Schema.Unknown })
-)
-
-/** Of a token that is not active nothing else is read. */
-const Answer = Schema.Union(Active, Schema.Struct({ active: Schema.Literal(false) }))
-
-const decodeAnswer = GuardedHttp.decodeJson(Answer)
 const decodeError = GuardedHttp.decodeJson(Schema.Struct({ error: Schema.String }))
 
 const retryAfterOf = (cause: unknown): number => {
@@ -83,108 +62,6 @@ const retryAfterOf = (cause: unknown): number => {
 
 const outOfOrder = (cause: unknown): ServerError =>
   new ServerError({ retryAfter: Math.min(retryAfterOf(cause), 300), cause })
-
-/** "access_token" is not what RFC 7662 §2.2 asks for, but it is what some issuers say, and it is not ambiguous. */
-const accessTokenTypes = ["bearer", "dpop", "access_token"]
-
-/**
- * The claims of an answer, or why it is none (RFC 7662 §2.2): only the boolean `true` is active, and times, issuer, kind
- * and binding of the token are checked all the same.
- *
- * @since 0.1.0
- * @category validation
- */
-export const toClaims = (
-  answer: typeof Answer.Type,
-  expected: {
-    readonly issuer: string
-    readonly resource: string
-    readonly audience: "required" | "bound"
-    readonly now: number
-  }
-): Claims | InvalidToken => {
-  if (!answer.active) return JwtAccessToken.refuse("inactive", "the issuer says that it is not active")
-  if (answer.iss !== undefined && answer.iss !== expected.issuer) {
-    return JwtAccessToken.refuse("issuer", "iss is not the issuer that was asked")
-  }
-  if (answer.exp !== undefined && expected.now >= answer.exp) return JwtAccessToken.expired()
-  if (answer.nbf !== undefined && expected.now < answer.nbf) {
-    return JwtAccessToken.refuse("notYetValid", "nbf lies in the future")
-  }
-  const bound = answer.aud === undefined && expected.audience === "bound"
-  const type = answer.token_type?.toLowerCase()
-  if (type === undefined ? bound : !accessTokenTypes.includes(type)) {
-    return JwtAccessToken.refuse("type", "token_type is not that of an access token")
-  }
-  const subject = answer.sub ?? answer.client_id
-  if (subject === undefined || subject === "")
-    return JwtAccessToken.refuse("claims", "there is no sub and no client_id")
-  const confirmation = answer.cnf === undefined ? undefined : JwtAccessToken.confirmationOf(answer.cnf)
-  if (confirmation instanceof InvalidToken) return confirmation
-  if (type === "dpop" && confirmation === undefined) {
-    return JwtAccessToken.refuse("binding", "the token is bound to a key, and the answer does not say to which")
-  }
-  return new Claims(
-    {
-      issuer: expected.issuer,
-      subject,
-      clientId: answer.client_id,
-      audience: bound ? [expected.resource] : answer.aud === undefined ? [] : [answer.aud].flat(),
-      scopes: Scopes.parse(answer.scope ?? ""),
-      expiresAt: answer.exp,
-      confirmation,
-      raw: Redacted.make(answer)
-    },
-    { disableValidation: true }
-  )
-}
-
-/** What is wrong with a signed answer, without its claims: errors of `jose` hold them, and this one is logged. */
-const unacceptable = (error: unknown): Error =>
-  new Error(
-    `the signed answer is not acceptable: ${
-      error instanceof Jose.errors.JWTClaimValidationFailed || error instanceof Jose.errors.JWTExpired
-        ? error.claim
-        : error instanceof Jose.errors.JOSEError
-          ? error.code
-          : "it is no JWS"
-    }`
-  )
-
-/** The statement inside of a signed answer (RFC 9701 §5): typed, from this issuer, for this server, and made just now. */
-const signedAnswer = (
-  response: GuardedHttp.Response,
-  options: Options,
-  issuer: string,
-  resource: string,
-  keySet: JwkSet.JwkSet
-) =>
-  Effect.gen(function* () {
-    const algorithms: ReadonlyArray<string> = options.signed?.algorithms ?? []
-    const { alg, kid } = yield* Effect.try({
-      try: () => Jose.decodeProtectedHeader(response.body),
-      catch: unacceptable
-    })
-    if (alg === undefined || !algorithms.includes(alg))
-      return yield* Effect.fail(unacceptable(new Jose.errors.JOSEAlgNotAllowed()))
-    const keys = yield* keySet.keys({ alg, kid: typeof kid === "string" ? kid : undefined })
-    const verification: Jose.JWTVerifyOptions = {
-      algorithms: [alg],
-      typ: "token-introspection+jwt",
-      issuer,
-      audience: [options.clientId, resource],
-      requiredClaims: ["iat"],
-      maxTokenAge: 300,
-      clockTolerance: 60,
-      currentDate: new Date(yield* Clock.currentTimeMillis)
-    }
-    const { payload } = yield* Effect.firstSuccessOf(
-      keys.map((key) =>
-        Effect.tryPromise({ try: () => Jose.jwtVerify(response.body, key, verification), catch: unacceptable })
-      )
-    )
-    return yield* decodeAnswer({ ...response, body: JSON.stringify(payload["token_introspection"] ?? null) })
-  })
 
 /** A JWT that says it is another issuer's is not shown to this one, whatever it would make of it. */
 const isForeign = (token: string, issuer: string): boolean => {
@@ -288,8 +165,13 @@ export const make = (
         }
         if (response.status !== 200) return yield* Effect.flip(GuardedHttp.statusError(response))
         return options.signed === undefined
-          ? yield* decodeAnswer(response)
-          : yield* signedAnswer(response, options, issuer, config.resource, keySet)
+          ? yield* IntrospectionResponse.decode(response)
+          : yield* IntrospectionResponse.decodeSigned(response, {
+              algorithms: options.signed.algorithms,
+              issuer,
+              audience: [options.clientId, config.resource],
+              keySet
+            })
       }).pipe(Effect.mapError(outOfOrder))
 
     const authorizer = Authorizer.make(
@@ -304,7 +186,7 @@ export const make = (
           const answer = yield* ask(token)
           const now = (yield* Clock.currentTimeMillis) / 1000
           const audience = options.audience ?? "required"
-          const claims = toClaims(answer, { issuer, resource: config.resource, audience, now })
+          const claims = IntrospectionResponse.toClaims(answer, { issuer, resource: config.resource, audience, now })
           return claims instanceof InvalidToken ? yield* claims : claims
         }),
       { timeout: "30 seconds" }

@@ -2,7 +2,9 @@
  * The demo as a person runs it: a process, its output, its exit code, and what is left when it is stopped.
  */
 import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, assert, describe, it } from "@effect/vitest"
 
@@ -14,9 +16,13 @@ afterEach(() => {
   for (const child of running) child.kill("SIGKILL")
 })
 
-const demo = (...args: ReadonlyArray<string>) => {
-  const program = "docs/examples/demo/main.ts"
-  const child = spawn(process.execPath, [...(isBun ? [program] : ["--import", "tsx", program]), ...args], { cwd: root })
+const command = (program: string) => [...(isBun ? [] : ["--import", "tsx"]), program]
+
+const demo = (args: ReadonlyArray<string> = [], env: Record<string, string> = {}) => {
+  const child = spawn(process.execPath, [...command("docs/examples/demo/main.ts"), ...args], {
+    cwd: root,
+    env: { ...process.env, ...env }
+  })
   running.add(child)
   let output = ""
   child.stdout.on("data", (chunk) => {
@@ -77,8 +83,23 @@ describe("npm run demo", () => {
     assert.strictEqual(output().split("✓").length - 1, 8)
   })
 
+  it.runIf(process.platform === "linux")(
+    "--browser opens the system's browser and receives the redirect on the loopback listener",
+    { timeout: 90_000 },
+    async () => {
+      const bin = mkdtempSync(join(tmpdir(), "browser-"))
+      const script = `#!/bin/sh\ncd '${root}' && exec '${process.execPath}' ${command("test/fixtures/browser.ts").join(" ")} "$1"\n`
+      writeFileSync(join(bin, "xdg-open"), script, { mode: 0o755 })
+      const { exit, output } = demo(["--browser"], { PATH: `${bin}:${process.env["PATH"]}` })
+      assert.strictEqual(await exit, 0, output())
+      assert.include(output(), "the tool saw its caller: carol")
+      assert.notInclude(output(), "✗")
+      rmSync(bin, { recursive: true })
+    }
+  )
+
   it("--serve stays up, and Ctrl-C leaves no process and no open port", { timeout: 90_000 }, async () => {
-    const { child, exit, shows } = demo("--serve")
+    const { child, exit, shows } = demo(["--serve"])
     const [, port = ""] = await shows(/MCP server is at http:\/\/127\.0\.0\.1:(\d+)\/mcp/)
     const url = `http://127.0.0.1:${port}`
     const metadata = await fetch(`${url}/.well-known/oauth-protected-resource/mcp`)
