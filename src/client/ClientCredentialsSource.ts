@@ -138,10 +138,16 @@ export const make = (
           if (refusal.status === 403 && Scopes.missing(challenged, held.token.scopes).length === 0) {
             return yield* stopped(refusal, "ScopesAlreadyGranted", "the token has every scope that is asked for")
           }
-          if ((refusal.renewals ?? 0) > 0) {
-            return refusal.status === 401
-              ? yield* stopped(refusal, "TokenNotAccepted", "a token fresh from the authorization server is refused")
-              : yield* stopped(refusal, "ScopesNotGranted", "the authorization server does not grant what is asked for")
+          const again = (refusal.renewals ?? 0) > 0
+          if (again && refusal.status === 401) {
+            return yield* stopped(refusal, "TokenNotAccepted", "a token fresh from the authorization server is refused")
+          }
+          if (again && refusal.status === 403 && Scopes.missing(challenged, held.requested).length === 0) {
+            return yield* stopped(
+              refusal,
+              "ScopesNotGranted",
+              "the authorization server does not grant what is asked for"
+            )
           }
         }
         return yield* ask(yield* discover(refusal))

@@ -11,10 +11,12 @@ import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import type { HttpMethod } from "@effect/platform/HttpMethod"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import type { ClientError } from "./ClientError.js"
 import * as HttpClientAuth from "./HttpClientAuth.js"
 import * as TokenSource from "./TokenSource.js"
@@ -92,7 +94,9 @@ export const makeWith = (
   Effect.gen(function* () {
     const client = HttpClientAuth.transform(options)(yield* HttpClient.HttpClient)
     const source = yield* TokenSource.TokenSource
-    const runtime = yield* Effect.runtime<never>()
+    // What the application has set up for all its work goes along; the span in which the fetch was made has ended.
+    const context = Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>())
+    const tracer = yield* Effect.tracer
     const authorized: Fetch = async (input, init) => {
       const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
       signal?.throwIfAborted()
@@ -102,7 +106,8 @@ export const makeWith = (
         .pipe(
           Effect.provideService(TokenSource.TokenSource, source),
           Effect.provideService(FetchHttpClient.RequestInit, optionsOf(input, init)),
-          Effect.provide(runtime)
+          Effect.provide(context),
+          Effect.withTracer(tracer)
         )
       const exit = await Effect.runPromiseExit(answer, signal ? { signal } : {})
       if (Exit.isSuccess(exit)) return toResponse(exit.value, signal)

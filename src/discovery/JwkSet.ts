@@ -142,9 +142,14 @@ export const make = <E>(
     let loaded: Loaded | undefined
     let renewing = false
     let failure: { readonly at: number; readonly error: JwkSetUnavailable } | undefined
+    let fetching = false
+    let missedAt = Number.NEGATIVE_INFINITY
 
     const fetch = yield* SingleFlight.make(
-      uri.pipe(
+      Effect.sync(() => {
+        fetching = true
+      }).pipe(
+        Effect.zipRight(uri),
         Effect.flatMap((url) => getDocument(url, "JWK set")),
         Effect.provideService(HttpClient.HttpClient, client),
         Effect.provideService(GuardedHttp.Limits, limits),
@@ -160,6 +165,11 @@ export const make = <E>(
             const error = new JwkSetUnavailable({ retryAfter, cause })
             failure = { at: now, error }
             return Effect.zipRight(Effect.logWarning("The JWK set could not be fetched", cause), Effect.fail(error))
+          })
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            fetching = false
           })
         )
       )
@@ -213,15 +223,20 @@ export const make = <E>(
     return {
       keys: (header) =>
         Effect.gen(function* () {
+          const before = loaded
           const set = yield* current
           const keys = yield* find(set, header)
           if (keys.length > 0) return yield* nonEmpty(keys, header)
-          const now = yield* Clock.currentTimeMillis
-          // Another caller may have fetched while this one looked through the set it had.
+          // Fetched for this very token, or by another caller while this one looked through the set it had.
           const latest = loaded ?? set
-          if (latest === set && now - set.at < cooldown) return yield* nonEmpty(keys, header)
-          const fetched = now - latest.at < cooldown ? latest : yield* fetchUnlessJustFailed
-          return yield* nonEmpty(yield* find(fetched, header), header)
+          if (latest !== before) return yield* nonEmpty(yield* find(latest, header), header)
+          // Only fetches for unknown keys count: a rotation right after any other fetch costs no refusal.
+          const now = yield* Clock.currentTimeMillis
+          if (!fetching) {
+            if (now - missedAt < cooldown) return yield* nonEmpty(keys, header)
+            missedAt = now
+          }
+          return yield* nonEmpty(yield* find(yield* fetchUnlessJustFailed, header), header)
         })
     }
   })

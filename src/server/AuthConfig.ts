@@ -64,6 +64,11 @@ const Options = Schema.Struct({
   allowInsecureResource: Schema.optional(Schema.Boolean),
   /** Scopes that every request needs. They are enforced, and named in challenges. */
   requiredScopes: Schema.optional(Scopes),
+  /**
+   * Scopes that the challenge of a 401 names, in place of `requiredScopes`; an empty list names none. Some clients register
+   * themselves with exactly these, and can never step up beyond them at servers that hold them to it.
+   */
+  challengeScopes: Schema.optional(Scopes),
   /** Scopes to advertise: the few for basic use, because clients may ask for all of them. */
   scopesSupported: Schema.optional(Scopes),
   /** Which scopes a broader scope includes, by the broader one's name. */

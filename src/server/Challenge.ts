@@ -33,8 +33,24 @@ export interface Refusal {
   readonly body: { readonly error: string; readonly error_description: string }
 }
 
-/** `error_description` may hold neither `"` nor `\` (RFC 6750 section 3), so they are replaced before they are escaped. */
-const describe = (description: string): string => description.replace(/"/g, "'").replace(/\\/g, "/")
+/** `error` and `error_description` hold printable ASCII but for `"` and `\` (RFC 6750 section 3, RFC 6749 section 5.2). */
+const legal = (text: string): string =>
+  text
+    .replace(/\p{Cc}/gu, " ")
+    .replace(/[^ -~]/gu, "?")
+    .replace(/"/g, "'")
+    .replace(/\\/g, "/")
+
+const scopeOf = (scopes: ReadonlyArray<string>): string => Scopes.render(scopes.filter(Scopes.isScopeToken))
+
+/** Parameters that are not for an error to choose. */
+const OWN = ["error", "error_description", "resource_metadata", "scope"]
+
+const MAX_RETRY_AFTER = 24 * 60 * 60
+
+/** A number of seconds that a header may hold, whatever was asked for. */
+const seconds = (retryAfter: number): number =>
+  Number.isNaN(retryAfter) ? 1 : Math.min(Math.max(1, Math.ceil(retryAfter)), MAX_RETRY_AFTER)
 
 const bearer = (parameters: ReadonlyArray<readonly [string, string | undefined]>): string =>
   WwwAuthenticate.render([
@@ -75,7 +91,7 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
   const url = hints.resourceMetadataUrl === undefined ? config.resourceMetadataUrl : hints.resourceMetadataUrl
   const metadata = ["resource_metadata", url ?? undefined] as const
   const required = hints.requiredScopes === undefined ? config.requiredScopes : hints.requiredScopes
-  const scope = ["scope", Scopes.render(required ?? [])] as const
+  const scope = ["scope", scopeOf(config.challengeScopes ?? required ?? [])] as const
   switch (error._tag) {
     case "Missing":
       return {
@@ -84,8 +100,8 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
         body: { error: "invalid_token", error_description: "Authorization required" }
       }
     case "InvalidToken": {
-      const code = error.code ?? "invalid_token"
-      const description = describe(error.description ?? "The access token is not valid")
+      const code = legal(error.code ?? "") || "invalid_token"
+      const description = legal(error.description ?? "The access token is not valid")
       return {
         status: 401,
         wwwAuthenticate: bearer([
@@ -93,19 +109,22 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
           ["error_description", description],
           metadata,
           scope,
-          ...Object.entries(error.parameters ?? {})
+          ...Object.entries(error.parameters ?? {}).filter(([name]) => !OWN.includes(name.toLowerCase()))
         ]),
         body: { error: code, error_description: description }
       }
     }
     case "InsufficientScope": {
-      const description = describe(error.description ?? "The access token lacks scopes that this operation needs")
-      const needed = [error.required, required ?? [], config.scopesSupported ?? []].find((scopes) => scopes.length > 0)
+      const description = legal(error.description ?? "The access token lacks scopes that this operation needs")
+      // The operation needs what every request needs, too: a client of 2025-11-25 asks for the challenge's set and for
+      // nothing else, and would come back with a token that has lost the rest.
+      const all = Scopes.union(error.required, required ?? [])
+      const needed = all.length > 0 ? all : config.scopesSupported
       return {
         status: 403,
         wwwAuthenticate: bearer([
           ["error", "insufficient_scope"],
-          ["scope", Scopes.render((needed ?? []).filter(Scopes.isScopeToken))],
+          ["scope", scopeOf(needed ?? [])],
           metadata,
           ["error_description", description]
         ]),
@@ -113,7 +132,7 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
       }
     }
     case "InvalidRequest": {
-      const description = describe(error.description)
+      const description = legal(error.description)
       return {
         status: 400,
         wwwAuthenticate: bearer([["error", "invalid_request"], ["error_description", description], metadata]),
@@ -125,7 +144,7 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
         ? { status: 500, body: { error: "server_error", error_description: "Internal Server Error" } }
         : {
             status: 503,
-            retryAfter: Math.max(1, Math.ceil(error.retryAfter)),
+            retryAfter: seconds(error.retryAfter),
             body: { error: "server_error", error_description: "Service Unavailable" }
           }
   }

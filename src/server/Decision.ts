@@ -28,7 +28,8 @@ export interface Decision {
 }
 
 /**
- * Where decisions go; nowhere by default. It is called on the request's fiber, so hand over to a queue what takes long.
+ * Where decisions go; nowhere by default. The request waits for it, for a second at the most: hand over to a queue what
+ * takes long.
  *
  * @since 0.1.0
  * @category references
@@ -58,8 +59,9 @@ export const record = (decision: () => Decision): Effect.Effect<void> =>
   Effect.flatMap(DecisionLog, (log) =>
     log === undefined
       ? Effect.void
-      : Effect.catchAllDefect(
-          Effect.suspend(() => log.record(decision())),
-          (defect) => Effect.logWarning("A decision could not be recorded", defect)
+      : Effect.suspend(() => log.record(decision())).pipe(
+          Effect.disconnect,
+          Effect.timeout("1 second"),
+          Effect.catchAllCause((cause) => Effect.logWarning("A decision could not be recorded", cause))
         )
   )

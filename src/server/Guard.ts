@@ -24,7 +24,8 @@ import * as Tenancy from "./Tenancy.js"
 /** Node keeps the first of several `Authorization` headers and drops the rest; only its own view of them still tells. */
 const authorizationIsRepeated = (request: HttpServerRequest.HttpServerRequest): boolean => {
   const raw = (request.source as { readonly rawHeaders?: ReadonlyArray<string> }).rawHeaders
-  if (raw === undefined) return false
+  // Servers that hand on a web Request, Bun's among them, have joined the two. No b64token has a comma.
+  if (raw === undefined) return /,\s*(?:basic|bearer|dpop)\s/i.test(request.headers["authorization"] ?? "")
   let seen = 0
   for (let i = 0; i < raw.length; i += 2) if (raw[i]?.toLowerCase() === "authorization") seen++
   return seen > 1

@@ -81,7 +81,8 @@ export const layerMetadata: Layer.Layer<never, never, AuthConfig | HttpLayerRout
     const tenancy = yield* Tenancy
     const router = yield* HttpLayerRouter.HttpRouter
     const { byPath } = ResourceMetadata.routes([config])
-    for (const path of byPath.keys()) {
+    // The router takes both forms of a final slash for one path.
+    for (const path of new Set(Array.from(byPath.keys(), (path) => path.replace(/\/$/, "")))) {
       yield* router.add(
         "*",
         path as HttpLayerRouter.PathInput,

@@ -45,8 +45,9 @@ export const expired = (): InvalidToken => refuse("expired", "exp has passed", "
  */
 export const tooLong = (): InvalidToken => refuse("malformed", `longer than ${maxLength} characters`)
 
+/** `undefined` where there is none, and nothing else: what is there and is no string is no type at all. */
 const typeOf = (typ: unknown): string | undefined =>
-  typeof typ === "string" ? typ.toLowerCase().replace(/^application\//, "") : undefined
+  typeof typ === "string" ? typ.toLowerCase().replace(/^application\//, "") : typ === undefined ? undefined : ""
 
 const at = (payload: Jose.JWTPayload, path: ClaimPath): unknown =>
   typeof path === "string"
@@ -62,8 +63,13 @@ const at = (payload: Jose.JWTPayload, path: ClaimPath): unknown =>
 const stringList = (value: unknown): ReadonlyArray<string> =>
   typeof value === "string" ? [value] : Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
 
+/** The first claim that is there, because one that names another resource outweighs those that stand in for it. */
 const audienceOf = (payload: Jose.JWTPayload, profile: TokenProfile): ReadonlyArray<string> =>
-  profile.audienceClaims.flatMap((path) => stringList(at(payload, path)))
+  stringList(profile.audienceClaims.map((path) => at(payload, path)).find((value) => value !== undefined))
+
+/** A string holds several scopes; an item of a list is one, or none: the name of a role may have a space in it. */
+const scopesOf = (value: unknown): ReadonlyArray<string> =>
+  typeof value === "string" ? Scopes.parse(value) : stringList(value).filter(Scopes.isScopeToken)
 
 const firstString = (payload: Jose.JWTPayload, paths: ReadonlyArray<ClaimPath>): string | undefined =>
   paths.map((path) => at(payload, path)).find((value): value is string => typeof value === "string" && value !== "")
@@ -99,6 +105,9 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
   const { now, profile, tolerance } = expected
   const absent = profile.requiredClaims.find((name) => payload[name] === undefined || payload[name] === null)
   if (absent !== undefined) return refuse("claims", `${absent} is missing`)
+  if (profile.clientIdRequired && firstString(payload, profile.clientIdClaims) === undefined) {
+    return refuse("claims", "no claim names the client")
+  }
   for (const name of ["exp", "nbf", "iat"] as const) {
     const value: unknown = payload[name]
     if (value !== undefined && !(typeof value === "number" && Number.isFinite(value))) {
@@ -172,9 +181,7 @@ export const toClaims = (payload: Jose.JWTPayload, issuer: string, profile: Toke
       subject,
       clientId: firstString(payload, profile.clientIdClaims),
       audience: audienceOf(payload, profile),
-      scopes: Scopes.union(
-        ...profile.scopeClaims.map((path) => stringList(at(payload, path)).flatMap((value) => Scopes.parse(value)))
-      ),
+      scopes: Scopes.union(...profile.scopeClaims.map((path) => scopesOf(at(payload, path)))),
       expiresAt: payload.exp,
       confirmation,
       raw: Redacted.make(payload as Record<string, unknown>)

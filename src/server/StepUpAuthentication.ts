@@ -12,7 +12,7 @@ import { type Claims, CurrentClaims } from "./Claims.js"
 
 /**
  * What a route asks for: one of these authentication context classes, in order of preference, and an authentication no
- * longer ago than `maxAge`.
+ * longer ago than `maxAge`, which counts in whole seconds, begun ones included. An infinite `maxAge` asks for nothing.
  *
  * @since 0.1.0
  * @category models
@@ -21,6 +21,15 @@ export interface Requirement {
   readonly acrValues?: readonly [string, ...Array<string>] | undefined
   readonly maxAge?: Duration.DurationInput | undefined
 }
+
+/** Seconds, as `max_age` has them; `undefined` where any age will do. */
+const secondsOf = (maxAge: Duration.DurationInput | undefined): number | undefined => {
+  const seconds = maxAge === undefined ? Number.POSITIVE_INFINITY : Duration.toSeconds(maxAge)
+  return Number.isFinite(seconds) ? Math.ceil(seconds) : undefined
+}
+
+/** Clocks differ a little. What lies further ahead is no time of an authentication: milliseconds, for instance. */
+const MAX_AHEAD_SECONDS = 300
 
 /**
  * Whether claims meet a requirement, by `acr` and `auth_time` of the token. A token that says neither meets none. `now` is
@@ -31,9 +40,11 @@ export interface Requirement {
  */
 export const isMet = (claims: Claims, requirement: Requirement, now: number): boolean => {
   const { acr, auth_time: authTime } = Redacted.value(claims.raw)
-  const { acrValues, maxAge } = requirement
+  const { acrValues } = requirement
+  const maxAge = secondsOf(requirement.maxAge)
   if (acrValues !== undefined && !(typeof acr === "string" && acrValues.includes(acr))) return false
-  return maxAge === undefined || (typeof authTime === "number" && now - authTime <= Duration.toSeconds(maxAge))
+  if (maxAge === undefined) return true
+  return typeof authTime === "number" && authTime <= now + MAX_AHEAD_SECONDS && now - authTime <= maxAge
 }
 
 /**
@@ -55,14 +66,15 @@ export const isMet = (claims: Claims, requirement: Requirement, now: number): bo
  * ```
  */
 export const require = (requirement: Requirement): Effect.Effect<Claims, InvalidToken, CurrentClaims> => {
-  const { acrValues, maxAge } = requirement
+  const { acrValues } = requirement
+  const maxAge = secondsOf(requirement.maxAge)
   const refusal = new InvalidToken({
     reason: "authentication",
     code: "insufficient_user_authentication",
     description: "A different or more recent authentication is required",
     parameters: {
       ...(acrValues === undefined ? {} : { acr_values: acrValues.join(" ") }),
-      ...(maxAge === undefined ? {} : { max_age: String(Math.floor(Duration.toSeconds(maxAge))) })
+      ...(maxAge === undefined ? {} : { max_age: String(maxAge) })
     }
   })
   return Effect.flatMap(CurrentClaims, (claims) =>

@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { isScopeToken } from "../protocol/Scopes.js"
 import type { AuthConfig } from "./AuthConfig.js"
@@ -77,17 +78,17 @@ export class TenancyError extends Schema.TaggedError<TenancyError>("effect-mcp-a
   }
 }
 
+/** What a resolver may do: five seconds, and not a moment more, even if it will not be interrupted. */
 const run = <A>(
   resolver: string,
   effect: Resolver<A>,
   violation: (value: A) => string | undefined
 ): Effect.Effect<A, TenancyError, HttpServerRequest.HttpServerRequest> =>
-  effect.pipe(
+  Effect.disconnect(effect).pipe(
     Effect.timeout("5 seconds"),
+    // A request that is interrupted itself does not get here: what does is a resolver that was, and that is a failure.
     Effect.catchAllCause((cause) =>
-      Cause.isInterrupted(cause)
-        ? Effect.interrupt
-        : Effect.fail(new TenancyError({ resolver, detail: "the resolver failed", cause: Cause.squash(cause) }))
+      Effect.fail(new TenancyError({ resolver, detail: "the resolver failed", cause: Cause.squash(cause) }))
     ),
     Effect.flatMap((value) => {
       const broken = violation(value)
@@ -99,10 +100,13 @@ const run = <A>(
 const list = (value: string | ReadonlyArray<string>): ReadonlyArray<string> =>
   typeof value === "string" ? [value] : value
 
-const firstViolation = (values: ReadonlyArray<string>, rule: (value: string) => string | undefined) => {
+/** Types say that these are strings; what comes out of a data base at run time may be anything all the same. */
+const firstViolation = (values: ReadonlyArray<unknown>, rule: (value: string) => string | undefined) => {
+  if (!Array.isArray(values)) return "must be a list of strings"
   for (const value of values) {
+    if (typeof value !== "string") return "must hold nothing but strings"
     const broken = rule(value)
-    if (broken !== undefined) return `${JSON.stringify(value)} ${broken}`
+    if (broken !== undefined) return `${GuardedHttp.displayValue(value)} ${broken}`
   }
   return undefined
 }
@@ -120,9 +124,13 @@ export const authorizationServers = (
   if (resolvers.authorizationServers === undefined) return Effect.succeed(config.authorizationServers)
   const options = { allowInsecure: config.allowInsecureAuthorizationServers }
   return run("authorizationServers", Effect.map(resolvers.authorizationServers, list), (issuers) =>
-    issuers.length === 0
+    issuers?.length === 0
       ? "must list at least one issuer"
-      : firstViolation(issuers, (issuer) => ResourceIdentifier.issuerViolation(issuer, options))
+      : firstViolation(issuers, (issuer) =>
+          issuers.indexOf(issuer) === issuers.lastIndexOf(issuer)
+            ? ResourceIdentifier.issuerViolation(issuer, options)
+            : "is listed twice"
+        )
   )
 }
 

@@ -20,8 +20,11 @@ export type ClaimPath = string | ReadonlyArray<string>
  * - `requiredClaims`: claims without which a token is refused. `exp` always is one.
  * - `requiredValues`: claims that must have exactly this value.
  * - `forbiddenClaims`: claims that tell an ID token.
- * - `scopeClaims`: scopes are collected from all of these, each a space-separated string or a list.
- * - `audienceClaims`: the claims that stand for the audience. There is always one, and it is always checked.
+ * - `clientIdRequired`: whether a token with none of `clientIdClaims` is refused. With some issuers nothing else tells an
+ *   access token from an ID token.
+ * - `scopeClaims`: scopes are collected from all of these, each a space-separated string or a list of single scopes.
+ * - `audienceClaims`: the claims that stand for the audience; the first of them that is there does. There is always one,
+ *   and it is always checked.
  *
  * @since 0.1.0
  * @category models
@@ -33,6 +36,7 @@ export interface TokenProfile {
   readonly forbiddenClaims: ReadonlyArray<string>
   readonly subjectClaims: ReadonlyArray<ClaimPath>
   readonly clientIdClaims: ReadonlyArray<ClaimPath>
+  readonly clientIdRequired: boolean
   readonly scopeClaims: ReadonlyArray<ClaimPath>
   readonly audienceClaims: readonly [ClaimPath, ...Array<ClaimPath>]
 }
@@ -53,6 +57,7 @@ export const rfc9068: TokenProfile = {
   forbiddenClaims: idTokenClaims,
   subjectClaims: ["sub"],
   clientIdClaims: ["client_id"],
+  clientIdRequired: true,
   scopeClaims: ["scope"],
   audienceClaims: ["aud"]
 }
@@ -71,12 +76,13 @@ export const relaxed: TokenProfile = {
   types: ["at+jwt", "jwt", undefined],
   requiredClaims: ["iss", "exp", "aud", "sub"],
   clientIdClaims: ["client_id", "azp"],
+  clientIdRequired: false,
   scopeClaims: ["scope", "scp", "scopes"]
 }
 
 /**
- * Auth0: `typ` is `JWT` unless the API's token profile is RFC 9068, the client is in `azp`, and permissions of its
- * role-based access control count as scopes. Its issuer ends in a slash.
+ * Auth0: `typ` is `JWT` unless the API's token profile is RFC 9068, the client is in `azp`, which its ID tokens do not
+ * have, and permissions of its role-based access control count as scopes. Its issuer ends in a slash.
  *
  * @since 0.1.0
  * @category profiles
@@ -85,13 +91,14 @@ export const auth0: TokenProfile = {
   ...relaxed,
   types: ["at+jwt", "jwt"],
   requiredClaims: ["iss", "exp", "aud", "sub", "iat"],
+  clientIdRequired: true,
   scopeClaims: ["scope", "permissions"]
 }
 
 /**
  * Microsoft Entra ID, versions 1.0 and 2.0: delegated scopes are in `scp`, application roles in `roles`, the client in
- * `azp` or `appid`. The audience is the application's id or its `api://` URI: list it in `audiences`. An access token has
- * `scp` or `roles`, so require a scope: an ID token for the same application has neither.
+ * `azp` or `appid`. The audience is the application's id or its `api://` URI: list it in `audiences`. An ID token for the
+ * same application has the same audience and may have the same `roles`; it is told by having neither `azp` nor `appid`.
  *
  * @since 0.1.0
  * @category profiles
@@ -101,6 +108,7 @@ export const entraId: TokenProfile = {
   types: ["jwt", "at+jwt"],
   requiredClaims: ["iss", "exp", "aud", "sub", "iat"],
   clientIdClaims: ["azp", "appid"],
+  clientIdRequired: true,
   scopeClaims: ["scp", "roles"]
 }
 
@@ -156,6 +164,9 @@ export const cognito: TokenProfile = {
 /**
  * Google's identity tokens of service accounts, for calls between services: the audience is the URL that the caller asked
  * for, the client is in `azp`, and there are no scopes. Google's own access tokens are opaque and are for its own APIs.
+ *
+ * Everybody who has a service account, in whatever project, gets such a token for any audience. It tells who calls, and
+ * nothing about whether they may: put `Authorizer.filterOrFail` behind it, with the subjects that you know.
  *
  * @since 0.1.0
  * @category profiles

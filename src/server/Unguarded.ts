@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { isLoopbackHost } from "../protocol/Loopback.js"
 
+/** Addresses as runtimes write them, an IPv4 one in the dress of IPv6 included. */
 const isLoopbackAddress = (hostname: string): boolean =>
-  isLoopbackHost(hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]` : hostname)
+  isLoopbackHost(hostname.toLowerCase().replace(/^::ffff:(?=\d+\.)/, ""))
 
 /**
  * Whether a server can be reached from other machines.

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Tracer from "effect/Tracer"
 import { FetchAuth, TokenSource } from "../../src/client/index.js"
 
 interface Seen {
@@ -165,8 +166,9 @@ describe("FetchAuth", () => {
           (error: Error) => error
         )
       )
-      assert.strictEqual((error?.cause as { readonly _tag: string })._tag, "AccessRefused")
-      assert.notInclude(JSON.stringify(error?.cause), "bad-secret")
+      const cause = error?.cause as { readonly _tag: string } | undefined
+      assert.strictEqual(cause?._tag, "AccessRefused")
+      assert.notInclude(JSON.stringify(cause), "bad-secret")
       assert.strictEqual(seen.length, 1)
     })
   )
@@ -182,6 +184,32 @@ describe("FetchAuth", () => {
       const own = yield* promise(() => fetch(`${url}/mcp`))
       assert.strictEqual(own.status, 307)
       assert.isFalse(seen.some((_) => _.url === "/elsewhere" && _.authorization !== undefined))
+    })
+  )
+
+  it.scopedLive("spans go where the application sends them, and carry no token", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server((_, response) => response.end("ok"))
+      const said: Array<string> = []
+      const make = Effect.map(Effect.tracer, (inner) =>
+        Tracer.make({
+          ...inner,
+          span: (name, ...rest) => {
+            const span = inner.span(name, ...rest)
+            const attribute = span.attribute.bind(span)
+            span.attribute = (key, value) => {
+              said.push(`${name} ${key} ${String(value)}`)
+              attribute(key, value)
+            }
+            return span
+          }
+        })
+      )
+      const fetch = yield* fetchFor(`${url}/mcp`).pipe(Effect.withTracer(yield* make))
+      const response = yield* promise(() => fetch(`${url}/mcp`))
+      yield* promise(() => response.text())
+      assert.isAbove(said.length, 0)
+      assert.notInclude(said.join("\n"), "good")
     })
   )
 })

@@ -118,11 +118,16 @@ const kids = (issuer: string) =>
     return body.keys.map(({ kid }) => kid)
   })
 
-describe.each([
+const isBun = process.versions["bun"] !== undefined
+
+// Bun has its own undici, without the dispatchers that NodeHttpClient asks for.
+const clients = [
   ["fetch", FetchHttpClient.layer],
-  ["undici", NodeHttpClient.layerUndici],
-  ["node:http", NodeHttpClient.layer]
-] as const)("AuthorizationServer and ScriptedUser over %s", (_, layer) => {
+  ["node:http", NodeHttpClient.layer],
+  ...(isBun ? [] : [["undici", NodeHttpClient.layerUndici] as const])
+] as const
+
+describe.each(clients)("AuthorizationServer and ScriptedUser over %s", (_, layer) => {
   it.scopedLive("code, PKCE and resource give a token for that resource", () =>
     Effect.gen(function* () {
       const { exchanges, issuer } = yield* AuthorizationServer.make()
@@ -411,7 +416,8 @@ describe("AuthorizationServer", () => {
           Effect.gen(function* () {
             yield* redeem(yield* authorize(issuer, { scope: "mcp:tools" }))
             assert.deepStrictEqual(seen, [...exchanges])
-            assert.strictEqual((yield* sockets)[0], (before[0] ?? 0) + 1)
+            // Bun does not list its sockets; there the refused connection below is what tells.
+            assert.strictEqual((yield* sockets)[0], isBun ? 0 : (before[0] ?? 0) + 1)
           })
         ),
         Effect.map(({ issuer }) => issuer),

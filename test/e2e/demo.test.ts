@@ -69,7 +69,7 @@ describe("npm run demo", () => {
       /303 {2}person → authorization server .*PKCE S256, resource, scope "mcp:tools"$/m,
       /200 {2}client → authorization server .*token request: authorization_code, resource/,
       /200 {2}client → MCP server .*tools\/call whoami/,
-      /403 {2}client → MCP server .*error="insufficient_scope", scope="mcp:write"/,
+      /403 {2}client → MCP server .*error="insufficient_scope", scope="mcp:write mcp:tools"/,
       /303 {2}person → authorization server .*PKCE S256, resource, scope "mcp:tools mcp:write"$/m,
       /200 {2}client → MCP server .*tools\/call write_note/
     ]

@@ -246,10 +246,7 @@ layer(shared, { excludeTestServices: true })(`over a socket of ${bun ? "Bun" : "
     Effect.gen(function* () {
       const { config, url } = yield* Shared
       const token = yield* good
-      // Bun joins the two, so what is left to see there is a comma in the token.
-      const because = bun
-        ? "the token must be one b64token (RFC 6750 section 2.1)"
-        : "the Authorization header must not be repeated"
+      const because = "the Authorization header must not be repeated"
       for (const other of [token, "other"]) {
         for (const [first, second] of [
           [token, other],
@@ -285,7 +282,7 @@ layer(shared, { excludeTestServices: true })(`over a socket of ${bun ? "Bun" : "
       // Too little for every request, and too little for this tool.
       const write = yield* machineToken(authorizationServer, url, "mcp:write")
       assertRefused(yield* post(url, `Bearer ${write}`), expected("mcp:tools"))
-      assertRefused(yield* post(url, `Bearer ${yield* good}`, "write_note"), expected("mcp:write"))
+      assertRefused(yield* post(url, `Bearer ${yield* good}`, "write_note"), expected("mcp:write mcp:tools"))
 
       const both = yield* machineToken(authorizationServer, url, "mcp:tools mcp:write")
       assertServed(yield* post(url, `Bearer ${both}`, "write_note"))
@@ -348,8 +345,7 @@ describe("while the authorization server is away", () => {
   it.scopedLive("takes a token that is signed with a new key at once", () =>
     Effect.gen(function* () {
       const { authorizationServer, url } = yield* ProtectedServer.make({
-        authorizationServer: { clients: [machine] },
-        authorizer: { keys: { cooldown: 0 } }
+        authorizationServer: { clients: [machine] }
       })
       const token = machineToken(authorizationServer, url, "mcp:tools")
       const before = yield* token

@@ -28,14 +28,14 @@ export const tools: Readonly<Record<string, Tool>> = {
   }
 }
 
-type Run = (handler: Tool["handler"]) => Promise<unknown>
+type Run = (handler: Tool["handler"], signal: AbortSignal) => Promise<unknown>
 
 const mcp = createMcpHandler(({ authInfo }) => {
   const run = authInfo?.extra?.["run"] as Run
   const server = new McpServer({ name: "effect-mcp-auth demo", version: "1.0.0" })
   for (const [name, { description, handler }] of Object.entries(tools)) {
-    server.registerTool(name, { description }, async () => ({
-      content: [{ type: "text", text: JSON.stringify(await run(handler)) }]
+    server.registerTool(name, { description }, async ({ mcpReq }) => ({
+      content: [{ type: "text", text: JSON.stringify(await run(handler, mcpReq.signal)) }]
     }))
   }
   return server
@@ -53,7 +53,7 @@ const speakMcp = Effect.gen(function* () {
     clientId: claims.clientId ?? claims.subject,
     scopes: [...claims.scopes],
     resourceMetadataUrl: config.resourceMetadataUrl,
-    extra: { run: ((handler) => Runtime.runPromise(runtime)(handler)) satisfies Run }
+    extra: { run: ((handler, signal) => Runtime.runPromise(runtime)(handler, { signal })) satisfies Run }
   }
   const response = yield* Effect.promise(async (signal) => {
     const web = await Effect.runPromise(HttpServerRequest.toWeb(request, { signal }))

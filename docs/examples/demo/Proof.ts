@@ -55,8 +55,10 @@ export const claims = (lines: ReadonlyArray<Line>, results: Results): ReadonlyAr
       holds: results.whoami.subject === results.login && results.whoami.scopes?.join(" ") === "mcp:tools"
     },
     {
-      text: "the second tool met a 403 that names the scope it needs",
-      holds: some((line) => line.status === 403 && line.why.includes('error="insufficient_scope", scope="mcp:write"'))
+      text: "the second tool met a 403 that names the scopes it needs",
+      holds: some(
+        (line) => line.status === 403 && line.why.includes('error="insufficient_scope", scope="mcp:write mcp:tools"')
+      )
     },
     {
       text: "the step-up asked for the union of scopes",

@@ -1,0 +1,178 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as TestClock from "effect/TestClock"
+import { ClientError, TokenStore } from "../../src/client/index.js"
+import { call, World } from "./World.js"
+
+const value = (text: string) => Option.some(Redacted.make(text))
+
+const status = Effect.map(call(), (response) => response.status)
+
+describe("layerMemory", () => {
+  it.effect("writes only on the version that was read", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      assert.isTrue(yield* store.write("k", { expected: Option.none(), value: value("1") }))
+      assert.isFalse(yield* store.write("k", { expected: Option.none(), value: value("2") }))
+      const first = Option.getOrThrow(yield* store.read("k"))
+      assert.isTrue(yield* store.write("k", { expected: Option.some(first.version), value: value("1") }))
+      // The same value again is another version.
+      assert.isFalse(yield* store.write("k", { expected: Option.some(first.version), value: value("3") }))
+      const second = Option.getOrThrow(yield* store.read("k"))
+      assert.strictEqual(Redacted.value(second.value), "1")
+      assert.isTrue(yield* store.write("k", { expected: Option.some(second.version), value: Option.none() }))
+      assert.isTrue(Option.isNone(yield* store.read("k")))
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
+  it.effect("of twenty that write at once, one wins", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const results = yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, index) => String(index)),
+        (text) => store.write("k", { expected: Option.none(), value: value(text) }),
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(results.filter(Boolean).length, 1)
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
+  it.effect("a lease is one's own, ends with its scope, and expires", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const held = (key: string) => Effect.map(store.lease(key, "10 seconds"), Option.isSome)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          assert.isTrue(yield* held("k"))
+          assert.isFalse(yield* held("k"))
+          assert.isTrue(yield* held("other"))
+        })
+      )
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const first = Option.getOrThrow(yield* store.lease("k", "10 seconds"))
+          yield* TestClock.adjust("10 seconds")
+          const second = Option.getOrThrow(yield* store.lease("k", "10 seconds"))
+          assert.isAbove(second.fence, first.fence)
+        })
+      )
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
+  it.effect("entries may expire", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      yield* store.write("k", { expected: Option.none(), value: value("1"), expiresAt: 1000 })
+      yield* TestClock.adjust("1 second")
+      assert.isTrue(Option.isNone(yield* store.read("k")))
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+})
+
+describe("records", () => {
+  it.effect("an entry that cannot be read is a typed failure that names it, without its content", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const records = TokenStore.records(Schema.Struct({ schemaVersion: Schema.Literal(1) }))
+      yield* store.write("k", { expected: Option.none(), value: value('{"schemaVersion":2,"t":"secret"}') })
+      const error = yield* Effect.flip(records.read("k"))
+      assert.strictEqual(error.operation, "decode")
+      assert.strictEqual(error.key, "k")
+      assert.notInclude(JSON.stringify(error) + error.message, "secret")
+      assert.isTrue(Option.isSome(yield* store.read("k")))
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
+  it("keys of different parts differ", () => {
+    assert.notStrictEqual(TokenStore.key("a", "b/c"), TokenStore.key("a/b", "c"))
+  })
+})
+
+describe("a store that outlives the process", () => {
+  const shared = Effect.map(Layer.build(TokenStore.layerMemory), (context) =>
+    Layer.succeed(TokenStore.TokenStore, Context.get(context, TokenStore.TokenStore))
+  )
+
+  it.scoped("warm: a valid token takes 1 request, an expired one 2; nobody is asked (CL-73, J24)", () =>
+    Effect.gen(function* () {
+      const store = yield* shared
+      const world = new World()
+      yield* Effect.provide(status, world.source({}, store))
+      const before = world.requests.length
+      yield* Effect.provide(status, world.source({}, store))
+      assert.strictEqual(world.requests.length - before, 1)
+      yield* TestClock.adjust("2 hours")
+      yield* Effect.provide(status, world.source({}, store))
+      assert.deepStrictEqual(
+        world.requests.slice(before + 1).map((r) => r.path),
+        ["/token", "/mcp"]
+      )
+      assert.strictEqual(world.prompts.length, 1)
+    })
+  )
+
+  it.scoped("two clients on one store refresh once, and the loser has the winner's token", () =>
+    Effect.gen(function* () {
+      const store = yield* shared
+      const world = new World()
+      yield* Effect.provide(status, world.source({}, store))
+      yield* TestClock.adjust("2 hours")
+      const call = Effect.provide(status, world.source({}, store))
+      const fiber = yield* Effect.fork(Effect.all([call, call, call, call], { concurrency: "unbounded" }))
+      // Those without the lease look again, every 100 ms of this clock.
+      yield* TestClock.adjust("100 millis").pipe(
+        Effect.zipLeft(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))),
+        Effect.repeatN(20)
+      )
+      assert.deepStrictEqual(yield* fiber, [200, 200, 200, 200])
+      assert.strictEqual(world.requests.filter((r) => r.form.get("grant_type") === "refresh_token").length, 1)
+    })
+  )
+
+  it.scoped("the grants of several users stay apart", () =>
+    Effect.gen(function* () {
+      const store = yield* shared
+      const world = new World()
+      yield* Effect.provide(status, world.source({ user: "alice" }, store))
+      yield* Effect.provide(status, world.source({ user: "bob" }, store))
+      yield* Effect.provide(status, world.source({ user: "alice" }, store))
+      assert.strictEqual(world.prompts.length, 2)
+    })
+  )
+
+  it.scoped("a write that fails after a refresh loses nothing", () =>
+    Effect.gen(function* () {
+      const store = yield* shared
+      const world = new World()
+      let broken = false
+      const flaky = Layer.map(store, (context) => {
+        const inner = Context.get(context, TokenStore.TokenStore)
+        return Context.make(TokenStore.TokenStore, {
+          ...inner,
+          write: (key, write) =>
+            broken
+              ? Effect.fail(new ClientError.TokenStoreError({ key, operation: "write", detail: "disk full", rule: "" }))
+              : inner.write(key, write)
+        })
+      })
+      const revoke = Effect.sync(() => {
+        for (const token of world.tokens.values()) token.active = false
+      })
+      yield* Effect.gen(function* () {
+        yield* status
+        broken = true
+        yield* revoke
+        assert.strictEqual(yield* status, 200)
+        yield* revoke
+        broken = false
+        assert.strictEqual(yield* status, 200)
+        assert.strictEqual(world.prompts.length, 1)
+      }).pipe(Effect.provide(world.source({}, flaky)))
+    })
+  )
+})
