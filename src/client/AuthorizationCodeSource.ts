@@ -159,7 +159,7 @@ export const make = (
             redirectUri,
             resource: metadata.resource,
             scopes,
-            parameters: options.authorizationParameters
+            parameters: { ...options.authorizationParameters, ...Refusal.authentication(refusal) }
           })
           const response = yield* prompt.authorize(url).pipe(
             withTrace,
@@ -272,7 +272,8 @@ export const make = (
           const token = Option.toArray(used).map(({ value }) => Redacted.value(value))
           // One after the other: what the first obtains may be what the second needs.
           const run = turn.withPermits(1)(renew(refusal, used))
-          return yield* shared(cause, [Scopes.render(Refusal.scopes(refusal)), ...token], run)
+          const stronger = JSON.stringify(Refusal.authentication(refusal) ?? {})
+          return yield* shared(cause, [Scopes.render(Refusal.scopes(refusal)), stronger, ...token], run)
         })
     }
   })

@@ -5,10 +5,12 @@
  */
 import * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
@@ -64,6 +66,11 @@ const isInvalidClient = (error: { readonly _tag: string; readonly error?: string
 
 /** Longer than a token request can take, so that no second one starts while the first may still arrive. */
 const leaseDuration = Duration.seconds(30)
+
+/** Somebody else has the lease. */
+class Waiting extends Data.TaggedError("Waiting") {}
+
+const lookAgain = Schedule.intersect(Schedule.spaced("100 millis"), Schedule.recurs(600))
 
 const sameToken = (left: StoredGrant.StoredGrant, right: StoredGrant.StoredGrant): boolean =>
   Redacted.value(left.accessToken.value) === Redacted.value(right.accessToken.value)
@@ -192,25 +199,20 @@ export const make = (
       })
 
     /** Whoever gets the lease asks; the others look again until the winner's token is there. */
-    const attempt = (grant: StoredGrant.StoredGrant): Effect.Effect<StoredGrant.StoredGrant, RefreshError> =>
+    const attempt = (grant: StoredGrant.StoredGrant) =>
       Effect.gen(function* () {
         const lease = yield* store.lease(`${keyOf(grant)}/refresh`, leaseDuration)
         const entry = yield* read
         if (Option.isNone(entry)) return yield* refused(grant, "invalid_grant", "the grant was removed from the store")
-        if (!sameToken(entry.value.value, grant)) return Option.some(hold(entry.value.value))
-        return Option.isNone(lease) ? Option.none() : Option.some(yield* exchange(entry.value))
+        if (!sameToken(entry.value.value, grant)) return hold(entry.value.value)
+        return Option.isNone(lease) ? yield* new Waiting() : yield* exchange(entry.value)
       }).pipe(
         Effect.scoped,
-        Effect.flatMap(
-          Option.match({
-            onNone: () =>
-              Effect.zipRight(
-                Effect.sleep("100 millis"),
-                Effect.suspend(() => attempt(grant))
-              ),
-            onSome: Effect.succeed
-          })
-        )
+        Effect.retry({ while: (error) => error._tag === "Waiting", schedule: lookAgain }),
+        Effect.catchTag("Waiting", () => {
+          const detail = "another process has the refresh of this grant, and does not finish it"
+          return fail((trace) => new TokenUnavailable({ step: "Token", rule: "one refresh per grant", detail, trace }))
+        })
       )
 
     const remember = (error: TokenUnavailable) =>
@@ -227,11 +229,6 @@ export const make = (
           return Effect.fail(new TokenUnavailable({ ...error, retryAfter: Math.ceil((until - now) / 1000) }))
         }
         const flight = attempt(grant).pipe(
-          Effect.timeoutFail({
-            duration: "2 minutes",
-            onTimeout: () =>
-              new TokenUnavailable({ step: "Token", rule: "one refresh per grant", detail: "another process is at it" })
-          }),
           Effect.tapErrorTag("TokenUnavailable", remember),
           Effect.tap(() =>
             Effect.sync(() => {

@@ -74,3 +74,20 @@ export const scopes = (refusal: Refusal): ReadonlyArray<string> =>
  */
 export const metadataUrl = (refusal: Refusal): string | undefined =>
   Option.getOrUndefined(refusal.challenge)?.parameters["resource_metadata"] || undefined
+
+/**
+ * How strongly the person has to be authenticated, if the challenge is one of RFC 9470: the parameters `acr_values` and
+ * `max_age` for the authorization request; `undefined` if it is not. A refresh cannot satisfy it.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const authentication = (refusal: Refusal): Readonly<Record<string, string>> | undefined => {
+  const parameters = Option.getOrUndefined(refusal.challenge)?.parameters
+  if (refusal.status !== 401 || parameters?.["error"] !== "insufficient_user_authentication") return undefined
+  const { acr_values, max_age } = parameters
+  return {
+    ...(acr_values === undefined ? {} : { acr_values }),
+    ...(max_age !== undefined && /^\d+$/.test(max_age) ? { max_age } : {})
+  }
+}

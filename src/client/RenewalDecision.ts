@@ -62,8 +62,8 @@ const authorize: RenewalDecision = { _tag: "Authorize" }
  * Decides.
  *
  * - A token other than the one refused is held, and has the scopes asked for: use it. Somebody else has renewed.
- * - 401: refresh where that is possible and was not just tried, otherwise ask the person; stop where a fresh sign-in was
- *   of no use.
+ * - 401: refresh where that is possible and was not just tried, otherwise ask the person, at once where the challenge is
+ *   for a stronger authentication (RFC 9470 §6); stop where a fresh sign-in was of no use.
  * - 403: never refresh, because that cannot widen a scope (OAuth 2.1 §4.3); ask the person, unless the token has the
  *   scopes already, or they were just asked for and not granted.
  *
@@ -116,7 +116,8 @@ export const decide = (input: {
     return stop("TokenNotAccepted", "a token fresh from the authorization server is refused as well")
   }
   const refreshed = again && last && history.last?.by === "Refresh"
-  if (grant?.refreshToken !== undefined && !refreshed) return { _tag: "Refresh", grant }
+  const refreshable = grant?.refreshToken !== undefined && Refusal.authentication(refusal) === undefined
+  if (refreshable && !refreshed) return { _tag: "Refresh", grant }
   return used !== undefined && signIns >= signInsAtMost
     ? stop("TokenNotAccepted", `the tokens of ${signIns} sign-ins within a minute were refused`)
     : authorize

@@ -182,6 +182,8 @@ export const execute = (
             }))
       ),
       Effect.scoped,
+      // A server runs its app uninterruptibly; a timeout would then wait for what it is there to end.
+      Effect.interruptible,
       Effect.timeoutFail({
         duration: limits.timeout,
         onTimeout: () => fail("Timeout", `gave no answer within ${Duration.format(limits.timeout)}`)

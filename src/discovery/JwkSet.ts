@@ -178,7 +178,7 @@ export const make = <E>(
     const fetchUnlessJustFailed = Effect.flatMap(Clock.currentTimeMillis, (now) =>
       failure !== undefined && now - failure.at < pause
         ? Effect.fail(failure.error)
-        : Effect.timeoutFail(fetch, {
+        : Effect.timeoutFail(Effect.interruptible(fetch), {
             duration: patience,
             onTimeout: () =>
               new JwkSetUnavailable({

@@ -50,7 +50,7 @@ export class DecisionLog extends Context.Reference<DecisionLog>()("effect-mcp-au
 
 /**
  * Records a decision where somebody asked for them; it is not made otherwise. What fails in recording is logged and takes
- * nothing from the request.
+ * nothing from the request. A client that goes away meanwhile takes nothing from the record.
  *
  * @since 0.1.0
  * @category combinators
@@ -61,7 +61,9 @@ export const record = (decision: () => Decision): Effect.Effect<void> =>
       ? Effect.void
       : Effect.suspend(() => log.record(decision())).pipe(
           Effect.disconnect,
+          Effect.interruptible,
           Effect.timeout("1 second"),
+          Effect.uninterruptible,
           Effect.catchAllCause((cause) => Effect.logWarning("A decision could not be recorded", cause))
         )
   )

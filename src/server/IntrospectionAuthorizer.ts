@@ -188,7 +188,8 @@ export const make = (
           const audience = options.audience ?? "required"
           const claims = IntrospectionResponse.toClaims(answer, { issuer, resource: config.resource, audience, now })
           return claims instanceof InvalidToken ? yield* claims : claims
-        }),
+          // Servers run apps uninterruptibly, in which the timeout of a request to the issuer ends nothing.
+        }).pipe(Effect.interruptible),
       { timeout: "30 seconds" }
     )
     return options.cache === undefined ? authorizer : yield* CachedAuthorizer.make(options.cache)(authorizer)

@@ -78,7 +78,10 @@ export class TenancyError extends Schema.TaggedError<TenancyError>("effect-mcp-a
   }
 }
 
-/** What a resolver may do: five seconds, and not a moment more, even if it will not be interrupted. */
+/**
+ * A resolver has five seconds and not a moment more, even if it will not be interrupted. Servers run apps uninterruptibly,
+ * in which no timeout ends anything, so this part says that it is interruptible.
+ */
 const run = <A>(
   resolver: string,
   effect: Resolver<A>,
@@ -86,7 +89,7 @@ const run = <A>(
 ): Effect.Effect<A, TenancyError, HttpServerRequest.HttpServerRequest> =>
   Effect.disconnect(effect).pipe(
     Effect.timeout("5 seconds"),
-    // A request that is interrupted itself does not get here: what does is a resolver that was, and that is a failure.
+    // Where the request itself is interrupted this is passed over: what gets here is a resolver that was, and has failed.
     Effect.catchAllCause((cause) =>
       Effect.fail(new TenancyError({ resolver, detail: "the resolver failed", cause: Cause.squash(cause) }))
     ),
@@ -94,6 +97,7 @@ const run = <A>(
       const broken = violation(value)
       return broken === undefined ? Effect.succeed(value) : new TenancyError({ resolver, detail: broken })
     }),
+    Effect.interruptible,
     Effect.tapError((error) => Effect.logWarning(`Tenancy: ${error.message}`, error.cause ?? ""))
   )
 

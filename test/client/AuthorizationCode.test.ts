@@ -521,6 +521,27 @@ describe("step up", () => {
     })
   )
 
+  it.effect("S-02 S-04: a challenge for a stronger authentication goes into the request, and is no refresh", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      yield* Effect.gen(function* () {
+        yield* status
+        const header = {
+          "www-authenticate": 'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age=5'
+        }
+        world.faults.push((r) =>
+          r.path === "/mcp" && world.prompts.length === 1
+            ? new Response("", { status: 401, headers: header })
+            : undefined
+        )
+        assert.strictEqual(yield* status, 200)
+        assert.strictEqual(world.prompts[1]?.searchParams.get("acr_values"), "mfa")
+        assert.strictEqual(world.prompts[1]?.searchParams.get("max_age"), "5")
+        assert.isFalse(world.requests.some((r) => r.form.get("grant_type") === "refresh_token"))
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
   it.effect("401 for ever: one prompt, then a diagnosis that holds for the requests that follow", () =>
     Effect.gen(function* () {
       const world = new World()

@@ -47,14 +47,14 @@ const server = (handle: (request: Seen, response: Http.ServerResponse) => void) 
 
 const fetchFor = (resource: string) =>
   FetchAuth.make.pipe(
-    Effect.provide(
+    Effect.provide([
+      FetchHttpClient.layer,
       Layer.succeed(TokenSource.TokenSource, {
         resource,
         current: Effect.succeedNone,
         renew: () => Effect.succeed({ value: Redacted.make("good"), type: "Bearer", scopes: [] })
       })
-    ),
-    Effect.provide(FetchHttpClient.layer)
+    ])
   )
 
 const promise = <A>(f: () => Promise<A>) => Effect.promise(f)
@@ -157,8 +157,10 @@ describe("FetchAuth", () => {
     Effect.gen(function* () {
       const { seen, url } = yield* server((_, response) => response.end())
       const fetch = yield* FetchAuth.make.pipe(
-        Effect.provide(TokenSource.layerStatic({ resource: `${url}/mcp`, token: Redacted.make("bad-secret") })),
-        Effect.provide(FetchHttpClient.layer)
+        Effect.provide([
+          FetchHttpClient.layer,
+          TokenSource.layerStatic({ resource: `${url}/mcp`, token: Redacted.make("bad-secret") })
+        ])
       )
       const error = yield* promise(() =>
         fetch(`${url}/mcp`).then(

@@ -94,7 +94,10 @@ const program = Effect.gen(function* () {
     yield* call
     for (let round = 0; round < rounds; round++) {
       yield* Effect.sleep(pause)
-      yield* Effect.all(Array.from({ length: calls }, () => call), { concurrency: "unbounded" })
+      yield* Effect.all(
+        Array.from({ length: calls }, () => call),
+        { concurrency: "unbounded" }
+      )
     }
   }).pipe(Effect.scoped, Effect.provide(Layer.merge(tokens, FetchHttpClient.layer)))
 })
@@ -102,7 +105,8 @@ const program = Effect.gen(function* () {
 /** The failure below the SDK's and `fetch`'s wrappings, with its trace. */
 const explain = (error: unknown): string => {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if ("trace" in at) return `${at.name}: ${at.message}\n${DiscoveryTrace.render(at.trace as DiscoveryTrace.DiscoveryTrace)}`
+    if ("trace" in at)
+      return `${at.name}: ${at.message}\n${DiscoveryTrace.render(at.trace as DiscoveryTrace.DiscoveryTrace)}`
   }
   return String(error instanceof Error && error.cause !== undefined ? error.cause : error)
 }

@@ -35,6 +35,9 @@ const through =
   <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, HttpClient.HttpClient>> =>
     Effect.provideService(self, HttpClient.HttpClient, network.client)
 
+/** Lets every fiber that can run do so. */
+const settle = Effect.repeatN(Effect.yieldNow(), 100)
+
 const failureOf = (answer: (url: string) => Network.Answer, url = "https://as.example/doc") =>
   get(url).pipe(Effect.flip, through(Network.make(answer)))
 
@@ -289,6 +292,16 @@ describe("GuardedHttp", () => {
           isTransient: true,
           detail: "gave no answer within 10s"
         })
+      })
+    )
+
+    it.effect("also where nothing may be interrupted, as in the app of a server", () =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.fork(Effect.uninterruptible(failureOf(() => Effect.never)))
+        yield* TestClock.adjust("10 seconds")
+        yield* settle
+        assert.isNotNull(fiber.unsafePoll())
+        assertFailure(yield* Fiber.join(fiber), { reason: "Timeout" })
       })
     )
 
