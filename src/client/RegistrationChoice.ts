@@ -6,7 +6,7 @@
  */
 import * as Option from "effect/Option"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
-import type * as ClientAuthentication from "./ClientAuthentication.js"
+import type * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import type * as DynamicRegistration from "./DynamicRegistration.js"
 
 /**

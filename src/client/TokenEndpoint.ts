@@ -10,11 +10,11 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as Scopes from "../protocol/Scopes.js"
 import type { AccessToken } from "./AccessToken.js"
-import * as ClientAuthentication from "./ClientAuthentication.js"
-import { fail, type RegistrationFailed, TokenRefused, TokenUnavailable, unavailable } from "./ClientError.js"
+import { fail, RegistrationFailed, TokenRefused, TokenUnavailable, unavailable } from "./ClientError.js"
 
 /** For which resource (RFC 8707), verbatim, and with which scopes; without scopes the parameter is left out. */
 interface Target {
@@ -233,7 +233,20 @@ export const request = (options: {
   Effect.gen(function* () {
     const { client, endpoint, grant } = options
     const { issuer } = client
-    const authentication = yield* ClientAuthentication.present(client.authentication, client)
+    const authentication = yield* Effect.catchAll(
+      ClientAuthentication.present(client.authentication, client),
+      ({ detail }) =>
+        fail(
+          (trace) =>
+            new RegistrationFailed({
+              issuer: client.issuer,
+              reason: "InvalidConfiguration",
+              detail,
+              rule: "RFC 7523 section 2.2",
+              trace
+            })
+        )
+    )
     const parameters = [...build(grant), ...authentication.parameters]
     const askedAt = yield* Clock.currentTimeMillis
     const response = yield* HttpClientRequest.post(endpoint, {

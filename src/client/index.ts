@@ -5,13 +5,19 @@
  */
 
 /**
+ * How a client proves to an authorization server which client it is (OAuth 2.1 §2.4, RFC 7523 §2.2).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientAuthentication from "../discovery/ClientAuthentication.js"
+/**
  * An access token, and what is known about it without looking inside (RFC 6749 §1.4).
  *
  * @since 0.1.0
  * @category modules
  */
 export * as AccessToken from "./AccessToken.js"
-
 /**
  * The authorization code flow in two halves with a record between them (OAuth 2.1 §4.1).
  *
@@ -19,7 +25,6 @@ export * as AccessToken from "./AccessToken.js"
  * @category modules
  */
 export * as AuthorizationCode from "./AuthorizationCode.js"
-
 /**
  * The one place where a person comes in: open the authorization URL, hand back what arrived at the redirect URI.
  *
@@ -27,14 +32,6 @@ export * as AuthorizationCode from "./AuthorizationCode.js"
  * @category modules
  */
 export * as AuthorizeUser from "./AuthorizeUser.js"
-
-/**
- * How a client proves to an authorization server which client it is (OAuth 2.1 §2.4, RFC 7523 §2.2).
- *
- * @since 0.1.0
- * @category modules
- */
-export * as ClientAuthentication from "./ClientAuthentication.js"
 
 /**
  * Everything that can go wrong between a request and the token it needs.

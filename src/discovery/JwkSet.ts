@@ -142,14 +142,12 @@ export const make = <E>(
     let loaded: Loaded | undefined
     let renewing = false
     let failure: { readonly at: number; readonly error: JwkSetUnavailable } | undefined
-    let fetching = false
-    let missedAt = Number.NEGATIVE_INFINITY
+    /** Whether a fetch for an unknown key is wanted or under way, and when the last one ended. */
+    let seeking = false
+    let soughtAt = Number.NEGATIVE_INFINITY
 
     const fetch = yield* SingleFlight.make(
-      Effect.sync(() => {
-        fetching = true
-      }).pipe(
-        Effect.zipRight(uri),
+      uri.pipe(
         Effect.flatMap((url) => getDocument(url, "JWK set")),
         Effect.provideService(HttpClient.HttpClient, client),
         Effect.provideService(GuardedHttp.Limits, limits),
@@ -157,6 +155,7 @@ export const make = <E>(
         Effect.map(([document, now]) => {
           failure = undefined
           loaded = load(document, now)
+          if (seeking) soughtAt = now
           return loaded
         }),
         Effect.catchAllCause((cause) =>
@@ -169,7 +168,7 @@ export const make = <E>(
         ),
         Effect.ensuring(
           Effect.sync(() => {
-            fetching = false
+            seeking = false
           })
         )
       )
@@ -232,10 +231,9 @@ export const make = <E>(
           if (latest !== before) return yield* nonEmpty(yield* find(latest, header), header)
           // Only fetches for unknown keys count: a rotation right after any other fetch costs no refusal.
           const now = yield* Clock.currentTimeMillis
-          if (!fetching) {
-            if (now - missedAt < cooldown) return yield* nonEmpty(keys, header)
-            missedAt = now
-          }
+          // Where the last fetch failed, nothing is known of this key: that is no reason to call it wrong.
+          if (!seeking && failure === undefined && now - soughtAt < cooldown) return yield* nonEmpty(keys, header)
+          seeking = true
           return yield* nonEmpty(yield* find(yield* fetchUnlessJustFailed, header), header)
         })
     }
