@@ -18,6 +18,8 @@ import { InvalidToken, isAuthError, ServerError } from "./AuthError.js"
 import { Claims } from "./Claims.js"
 
 /**
+ * Marks what {@link make} made.
+ *
  * @since 0.1.0
  * @category type ids
  */

@@ -133,6 +133,8 @@ export interface Routes {
 }
 
 /**
+ * The routes of these resources. Where two have a path in common the first one has it.
+ *
  * @since 0.1.0
  * @category constructors
  */

@@ -1,5 +1,4 @@
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -9,10 +8,7 @@ import * as TestClock from "effect/TestClock"
 import * as Jose from "jose"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import type * as AuthError from "../../src/server/AuthError.js"
-import * as Authorizer from "../../src/server/Authorizer.js"
-import * as Claims from "../../src/server/Claims.js"
-import * as Decision from "../../src/server/Decision.js"
-import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
+import type * as Authorizer from "../../src/server/Authorizer.js"
 import * as IntrospectionAuthorizer from "../../src/server/IntrospectionAuthorizer.js"
 import * as JwtAuthorizer from "../../src/server/JwtAuthorizer.js"
 import * as TokenProfile from "../../src/server/TokenProfile.js"
@@ -20,6 +16,7 @@ import * as Endpoint from "./fixtures/Endpoint.js"
 import * as Guarded from "./fixtures/Guarded.js"
 import * as Keys from "./fixtures/Keys.js"
 import * as Network from "./fixtures/Network.js"
+import * as Whoami from "./fixtures/Whoami.js"
 
 const { issuer, resource } = Guarded
 const endpoint = `${issuer}/introspect`
@@ -77,25 +74,8 @@ const verdict = (authorizer: Authorizer.Service, token = "opaque", more?: Partia
 const failure = (authorizer: Authorizer.Service, token = "opaque") =>
   Effect.flip(authorizer.authorize(credentials(token)))
 
-const whoami = Effect.map(Claims.CurrentClaims, ({ subject }) => HttpServerResponse.text(subject))
-
 /** The whole way: what the guard answers, and what the decision log is told. */
-const guarded = (
-  authorizer: Authorizer.Service,
-  config = Guarded.configOf(),
-  question: Guarded.Question = { token: "opaque" }
-) =>
-  Effect.gen(function* () {
-    const decisions: Array<Decision.Decision> = []
-    const answer = yield* Guarded.send(HttpAppAuth.middleware(whoami), question).pipe(
-      Effect.provideService(Authorizer.Authorizer, authorizer),
-      Effect.provideService(AuthConfig.AuthConfig, config),
-      Effect.provideService(Decision.DecisionLog, {
-        record: (decision) => Effect.sync(() => void decisions.push(decision))
-      })
-    )
-    return { ...answer, decision: decisions[0] }
-  })
+const guarded = (authorizer: Authorizer.Service) => Whoami.ask(authorizer)
 
 /** An outage reads the same whatever its cause: 503, when to come back, no challenge, and not a word more. */
 const assertOutage = (answer: Guarded.Answer, retryAfter = "1") => {
