@@ -126,6 +126,14 @@ export * as JwtAuthorizer from "./JwtAuthorizer.js"
 export * as OperationScopes from "./OperationScopes.js"
 
 /**
+ * The transport's own rule that comes before authorization: a browser's script of a foreign origin gets nothing.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as OriginCheck from "./OriginCheck.js"
+
+/**
  * The RFC 9728 documents of protected resources, as a server answers with them.
  *
  * @since 0.1.0
