@@ -23,6 +23,7 @@ import {
   type TokenUnavailable
 } from "./ClientError.js"
 import type { ClientRegistration } from "./ClientRegistration.js"
+import * as PushedRequest from "./PushedRequest.js"
 import type { AuthorizationServer } from "./ServerDiscovery.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 
@@ -68,20 +69,36 @@ export interface Request {
 }
 
 /**
- * The URL for the person's browser and the record to judge the answer by. `state` and verifier are fresh each time. With
- * `offline_access` it asks for consent, without which OpenID providers ignore it (OpenID Connect Core §11).
+ * A request that is ready, as it is and as the URL that says it all, and the record to judge the answer by.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Prepared {
+  readonly request: AuthorizationRequest.AuthorizationRequest
+  readonly url: string
+  readonly pending: Pending
+}
+
+/**
+ * Makes the request. `state` and verifier are fresh each time. With `offline_access` it asks for consent, without which
+ * OpenID providers ignore it (OpenID Connect Core §11).
  *
  * @since 0.1.0
  * @category constructors
  */
-export const prepare = (request: Request): Effect.Effect<{ readonly url: string; readonly pending: Pending }> =>
+export const prepare = (request: Request): Effect.Effect<Prepared> =>
   Effect.gen(function* () {
     const { redirectUri, registration, resource, scopes, server } = request
     const verifier = yield* Effect.sync(() => Pkce.verifier())
     const state = yield* Effect.sync(() => Base64Url.random(32))
     const codeChallenge = yield* Effect.promise(() => Pkce.challenge(verifier))
     const consent = scopes.includes("offline_access") ? { prompt: "consent" } : {}
-    const url = AuthorizationRequest.toUrl(server.authorizationEndpoint, {
+    yield* DiscoveryTrace.decide(
+      scopes.length === 0 ? "ask for no scope" : `ask for the scopes ${Scopes.render(scopes)}`,
+      "MCP authorization, scope selection"
+    )
+    const asked = {
       clientId: registration.clientId,
       redirectUri,
       codeChallenge,
@@ -89,13 +106,10 @@ export const prepare = (request: Request): Effect.Effect<{ readonly url: string;
       resource,
       scope: Scopes.render(scopes),
       extra: { ...consent, ...request.parameters }
-    })
-    yield* DiscoveryTrace.decide(
-      scopes.length === 0 ? "ask for no scope" : `ask for the scopes ${Scopes.render(scopes)}`,
-      "MCP authorization, scope selection"
-    )
+    }
     return {
-      url,
+      request: asked,
+      url: AuthorizationRequest.toUrl(server.authorizationEndpoint, asked),
       pending: {
         schemaVersion: 1,
         state,
@@ -110,6 +124,26 @@ export const prepare = (request: Request): Effect.Effect<{ readonly url: string;
       }
     }
   })
+
+/**
+ * The URL for the person's browser. Where the server takes pushed requests the request goes there first, and the URL says
+ * no more than where it is. Fails as `PushedRequest.send` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const open = (
+  server: AuthorizationServer,
+  registration: ClientRegistration,
+  { request, url }: Prepared
+): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> => {
+  const { authorizationEndpoint, pushedRequestEndpoint } = server
+  return pushedRequestEndpoint === undefined
+    ? Effect.succeed(url)
+    : Effect.map(PushedRequest.send(pushedRequestEndpoint, registration, request), (requestUri) =>
+        AuthorizationRequest.toPushedUrl(authorizationEndpoint, { clientId: registration.clientId, requestUri })
+      )
+}
 
 /**
  * Judges the response by the record, and only then exchanges the code, at the token endpoint of the issuer that was asked.

@@ -1,60 +1,41 @@
 /**
- * Tokens by the authorization code flow: discovered, registered for, asked of a person, refreshed, and asked for again
- * with more scopes.
+ * Tokens by the authorization code flow: registered for, and asked of a person through a browser.
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
-import * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
-import { displayUrl } from "../discovery/GuardedHttp.js"
-import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
-import * as SingleFlight from "../discovery/SingleFlight.js"
 import { insecureUrl } from "../protocol/Loopback.js"
-import * as Scopes from "../protocol/Scopes.js"
-import * as AccessToken from "./AccessToken.js"
 import * as AuthorizationCode from "./AuthorizationCode.js"
 import * as AuthorizeUser from "./AuthorizeUser.js"
-import { AccessRefused, AuthorizeUserError, type ClientError, fail } from "./ClientError.js"
+import { AuthorizeUserError, type ClientError, fail } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
-import * as HeldGrant from "./HeldGrant.js"
-import * as Refusal from "./Refusal.js"
-import * as RenewalDecision from "./RenewalDecision.js"
-import * as RenewalMetrics from "./RenewalMetrics.js"
-import * as ServerDiscovery from "./ServerDiscovery.js"
-import type { StoredGrant } from "./StoredGrant.js"
-import * as TokenStore from "./TokenStore.js"
+import * as RegistrationChoice from "./RegistrationChoice.js"
+import type * as SignIn from "./SignIn.js"
+import * as SignInSource from "./SignInSource.js"
+import type * as TokenStore from "./TokenStore.js"
 
 /**
- * What there is to say. Only `resource`, the URL of the MCP endpoint, has no default.
+ * What there is to say beyond the options of every source.
  *
- * - `registration`: pre-registered credentials, a client ID metadata document, what to register with
- * - `scopes`: asked for where the challenge names none, and beside those that it names; by default what the resource's
- *   metadata lists
- * - `resourcePolicy`: which `resource` values are taken for this endpoint's, `covering` by default
- * - `selectAuthorizationServer`: the order in which to try those that the resource names
  * - `assumePkceAt`: issuers whose metadata forgets to say that they do PKCE
- * - `user`: keeps the grants of several people apart in one store
- * - `refreshMargin`: how long before its expiry a token is refreshed, 30 seconds by default
+ * - `pushedRequests`: authorization requests are pushed (RFC 9126) to every server that offers it; `required` does it
+ *   only where the server insists
+ * - `fallback`: `"2025-03-26"` reaches servers of that revision, which publish no protected resource metadata. Where all
+ *   of its places answer 404, the origin of the endpoint is taken for the issuer, and where that publishes no metadata
+ *   either, `/authorize`, `/token` and `/register` are taken for its endpoints, and PKCE for granted. Off by default:
+ *   nothing of it can be verified.
  * - `authorizationParameters`: further parameters of the authorization request, such as `prompt` or `login_hint`
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options {
-  readonly resource: string
-  readonly registration?: ClientRegistration.Options | undefined
-  readonly scopes?: ReadonlyArray<string> | undefined
-  readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
-  readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
+export interface Options extends SignIn.Options {
   readonly assumePkceAt?: ReadonlyArray<string> | undefined
-  readonly user?: string | undefined
-  readonly refreshMargin?: Duration.DurationInput | undefined
+  readonly pushedRequests?: "offered" | "required" | undefined
+  readonly fallback?: "2025-03-26" | undefined
   readonly authorizationParameters?: Readonly<Record<string, string>> | undefined
 }
 
@@ -76,9 +57,11 @@ const withTrace = Effect.catchAll((error: AuthorizeUserError) =>
   fail((trace) => new AuthorizeUserError({ ...error, trace }))
 )
 
+const isInvalidClient = (error: ClientError): boolean =>
+  error._tag === "AuthorizationRefused" && error.error === "invalid_client"
+
 /**
- * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
- * wait for it, and a caller that is interrupted harms no other; when the last one is, the prompt is withdrawn.
+ * The source for one endpoint, over the way of asking a person that the environment has.
  *
  * @since 0.1.0
  * @category constructors
@@ -86,194 +69,71 @@ const withTrace = Effect.catchAll((error: AuthorizeUserError) =>
 export const make = (
   options: Options
 ): Effect.Effect<
-  {
-    readonly current: Effect.Effect<Option.Option<AccessToken.AccessToken>, ClientError>
-    readonly renew: (
-      refusal: Refusal.Refusal,
-      used: Option.Option<AccessToken.AccessToken>
-    ) => Effect.Effect<AccessToken.AccessToken, ClientError>
-  },
+  SignInSource.SignInSource,
   never,
   HttpClient.HttpClient | AuthorizeUser.AuthorizeUser | TokenStore.TokenStore | Scope.Scope
 > =>
-  Effect.gen(function* () {
-    const { registration = {}, resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
-    const client = yield* HttpClient.HttpClient
-    const store = yield* TokenStore.TokenStore
-    const user = yield* AuthorizeUser.AuthorizeUser
-    const held = yield* HeldGrant.make({ ...options, endpoint, registration })
-    const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
-    const turn = yield* Effect.makeSemaphore(1)
-    const provided = <A, E>(effect: Effect.Effect<A, E, HttpClient.HttpClient | TokenStore.TokenStore>) =>
-      effect.pipe(
-        Effect.provideService(HttpClient.HttpClient, client),
-        Effect.provideService(TokenStore.TokenStore, store)
-      )
-    let history: RenewalDecision.History = { signIns: [] }
+  Effect.flatMap(AuthorizeUser.AuthorizeUser, (user) => {
+    const { assumePkceAt, authorizationParameters, fallback, pushedRequests, registration = {} } = options
 
-    const stop = (
-      refusal: Refusal.Refusal,
-      used: Option.Option<AccessToken.AccessToken>,
-      decision: Extract<RenewalDecision.RenewalDecision, { readonly _tag: "Stop" }>
-    ) =>
-      Effect.flatMap(Clock.currentTimeMillis, (at) => {
-        const { detail, reason } = decision
-        const { status } = refusal
-        if (Option.isSome(used)) history = { ...history, diagnosed: { token: used.value.value, status, at } }
-        const scopes = Refusal.scopes(refusal)
-        const rule = "MCP authorization, step-up: a few attempts, then a failure"
-        const url = displayUrl(refusal.url)
-        return fail((trace) => new AccessRefused({ url, status, reason, scopes, detail, rule, trace }))
-      })
-
-    const refresh = (grant: StoredGrant) =>
-      Effect.map(held.refresh(grant), ({ accessToken, requestedScopes: requested }) => {
-        history = { ...history, last: { token: accessToken.value, by: "Refresh", requested } }
-        return accessToken
-      })
-
-    const signIn = (
-      metadata: ProtectedResourceMetadata.ProtectedResourceMetadata,
-      refusal: Refusal.Refusal,
-      live: Option.Option<StoredGrant>
-    ) =>
+    const push = (request: SignIn.Request, redirectUri: string) =>
       Effect.gen(function* () {
-        const grant = Option.getOrUndefined(live)
-        const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
-        const need = { grant: "authorization_code", assumePkceAt: options.assumePkceAt } as const
-        const server = yield* ServerDiscovery.authorizationServer(displayUrl(endpoint), issuers, need)
-        const scopes = RenewalDecision.scopes({
-          challenged: Refusal.scopes(refusal),
-          configured: options.scopes,
-          resourceSupports: metadata.scopes_supported,
-          serverSupports: server.metadata.scopes_supported,
-          before: grant === undefined ? [] : Scopes.union(grant.requestedScopes, grant.accessToken.scopes)
-        })
-        const answered = yield* Effect.gen(function* () {
+        const { authentication, resource, scopes, server } = request
+        const client = yield* ClientRegistration.obtain(registration, server.metadata, redirectUri)
+        const parameters = { ...authorizationParameters, ...authentication }
+        const asked = { server, registration: client, redirectUri, resource, scopes, parameters }
+        const prepared = yield* AuthorizationCode.prepare(asked)
+        const open = AuthorizationCode.open(server, client, prepared)
+        // One `invalid_client` is no proof that a registration is dead. Two are.
+        const url = yield* Effect.catchIf(open, isInvalidClient, () =>
+          Effect.tapErrorTag(open, "AuthorizationRefused", (error) =>
+            isInvalidClient(error) ? ClientRegistration.forget(client) : Effect.void
+          )
+        )
+        return { client, pending: prepared.pending, url }
+      })
+
+    /** A pushed request shows a dead registration before anybody was asked: it is made anew, once. */
+    const begin = (request: SignIn.Request, redirectUri: string) => {
+      const { metadata } = request.server
+      const isDynamic = RegistrationChoice.choose(registration, metadata)._tag === "Dynamic"
+      return Effect.catchIf(
+        push(request, redirectUri),
+        (error) => isDynamic && isInvalidClient(error),
+        () =>
+          Effect.zipRight(
+            DiscoveryTrace.decide("register again", `${metadata.issuer} does not know the client any more`),
+            push(request, redirectUri)
+          )
+      )
+    }
+
+    const ask = (request: SignIn.Request) =>
+      Effect.gen(function* () {
+        const { client, pending, redirectUri, response } = yield* Effect.gen(function* () {
           const prompt = yield* Effect.flatMap(user.begin, checkedPrompt).pipe(withTrace)
           const { redirectUri } = prompt
-          const client = yield* ClientRegistration.obtain(registration, server.metadata, redirectUri)
-          const { pending, url } = yield* AuthorizationCode.prepare({
-            server,
-            registration: client,
-            redirectUri,
-            resource: metadata.resource,
-            scopes,
-            parameters: { ...options.authorizationParameters, ...Refusal.authentication(refusal) }
-          })
-          const response = yield* prompt.authorize(url).pipe(
+          const begun = yield* begin(request, redirectUri)
+          const response = yield* prompt.authorize(begun.url).pipe(
             withTrace,
             Effect.withSpan("AuthorizeUser.authorize", {
               captureStackTrace: false,
-              attributes: { issuer: pending.issuer }
+              attributes: { issuer: begun.pending.issuer }
             })
           )
-          return { client, pending, response }
+          return { ...begun, redirectUri, response }
         }).pipe(Effect.scoped)
-        const { client, pending, response } = answered
         const issued = yield* Effect.tapErrorTag(
           AuthorizationCode.complete(pending, response, client),
           "TokenRefused",
           ({ error }) => (error === "invalid_client" ? ClientRegistration.forget(client) : Effect.void)
         )
-        const now = yield* Clock.currentTimeMillis
-        yield* held.replace({
-          schemaVersion: 1,
-          issuer: pending.issuer,
-          clientId: pending.clientId,
-          resource: pending.resource,
-          redirectUri: pending.redirectUri,
-          tokenEndpoint: pending.tokenEndpoint,
-          tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
-          accessToken: issued.accessToken,
-          refreshToken: issued.refreshToken,
-          requestedScopes: scopes,
-          issuedAt: now
-        })
-        const last = { token: issued.accessToken.value, by: "SignIn", requested: scopes } as const
-        const signIns = refusal.status === 401 ? [...history.signIns.slice(-9), now] : history.signIns
-        history = { ...history, last, signIns }
-        return issued.accessToken
-      }).pipe(provided)
-
-    const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
-      Effect.gen(function* () {
-        const stored = yield* held.reload
-        const now = yield* Clock.currentTimeMillis
-        const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
-        if (decision._tag === "Use") return decision.token
-        if (decision._tag === "Stop") return yield* stop(refusal, used, decision)
-        // A challenge may mean that the metadata has changed: it is read anew, and what is held counts only by it.
-        const metadata = yield* ServerDiscovery.resource({
-          endpoint,
-          challengeUrl: Refusal.metadataUrl(refusal),
-          policy: options.resourcePolicy
-        }).pipe(provided)
-        const live = Option.filter(
-          stored,
-          (grant) => metadata.authorization_servers.includes(grant.issuer) && grant.resource === metadata.resource
-        )
-        if (decision._tag === "Refresh" && Option.isSome(live)) {
-          const refreshed = yield* Effect.either(refresh(live.value))
-          if (refreshed._tag === "Right") return refreshed.right
-          const error = refreshed.left
-          const terminal = error._tag === "TokenRefused"
-          if (
-            !terminal ||
-            (error.error === "invalid_client" && ClientRegistration.isConfigured(registration, live.value))
-          ) {
-            return yield* Effect.fail(error)
-          }
-          yield* DiscoveryTrace.decide("sign in again", `the refresh token is refused: ${error.error}`)
-        }
-        if (refusal.status === 403 && Option.isSome(used) && Refusal.scopes(refusal).length === 0) {
-          const known = options.scopes ?? metadata.scopes_supported ?? []
-          if (Scopes.missing(known, used.value.scopes).length === 0) {
-            const detail = "the challenge names no scope, and the token has every scope that is known"
-            return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
-          }
-        }
-        return yield* signIn(metadata, refusal, live)
+        return { issued, registration: client, redirectUri }
       })
 
-    /** One run for all who come with the same need, recorded and counted once. */
-    const shared = (
-      cause: RenewalMetrics.Cause,
-      need: ReadonlyArray<string>,
-      run: Effect.Effect<AccessToken.AccessToken, ClientError>
-    ) =>
-      flights(JSON.stringify([cause, ...need]), DiscoveryTrace.collect(() => run).pipe(RenewalMetrics.observe(cause)))
-
-    const current = Effect.gen(function* () {
-      const found = yield* held.get
-      if (Option.isNone(found)) return Option.none()
-      const { accessToken, refreshToken } = found.value
-      const now = yield* Clock.currentTimeMillis
-      if (!held.isDue(found.value, now)) return Option.some(accessToken)
-      // An expired token is not sent: the refusal of a request without one starts the renewal just as well.
-      const fallback = AccessToken.isExpired(accessToken, now) ? Option.none() : Option.some(accessToken)
-      if (refreshToken === undefined) return fallback
-      const need = [Redacted.value(accessToken.value)]
-      const refreshed = yield* Effect.either(shared("expiry", need, refresh(found.value)))
-      if (refreshed._tag === "Right") return Option.some(refreshed.right)
-      const terminal = refreshed.left._tag === "TokenRefused"
-      return Option.isSome(fallback) || terminal ? fallback : yield* Effect.fail(refreshed.left)
+    return SignInSource.make(options, {
+      need: { grant: "authorization_code", assumePkceAt, pushedRequests },
+      fallback,
+      ask
     })
-
-    return {
-      current,
-      renew: (refusal, used) =>
-        Effect.gen(function* () {
-          const stored = yield* held.get
-          const now = yield* Clock.currentTimeMillis
-          const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
-          if (decision._tag === "Use") return decision.token
-          const cause = refusal.status === 401 ? "unauthorized" : "insufficient_scope"
-          const token = Option.toArray(used).map(({ value }) => Redacted.value(value))
-          // One after the other: what the first obtains may be what the second needs.
-          const run = turn.withPermits(1)(renew(refusal, used))
-          const stronger = JSON.stringify(Refusal.authentication(refusal) ?? {})
-          return yield* shared(cause, [Scopes.render(Refusal.scopes(refusal)), stronger, ...token], run)
-        })
-    }
   })

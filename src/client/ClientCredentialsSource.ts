@@ -20,6 +20,7 @@ import { AccessRefused, type ClientError, fail } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalMetrics from "./RenewalMetrics.js"
+import * as Revocation from "./Revocation.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 
@@ -43,6 +44,7 @@ interface Held {
   readonly token: AccessToken.AccessToken
   readonly client: ClientRegistration.ClientRegistration
   readonly tokenEndpoint: string
+  readonly revocationEndpoint: string | undefined
   readonly resource: string
   readonly requested: ReadonlyArray<string>
   readonly dueAt: number
@@ -75,6 +77,7 @@ export const make = (
       refusal: Refusal.Refusal,
       used: Option.Option<AccessToken.AccessToken>
     ) => Effect.Effect<AccessToken.AccessToken, ClientError>
+    readonly signOut: Effect.Effect<Revocation.SignedOut>
   },
   never,
   HttpClient.HttpClient | Scope.Scope
@@ -117,6 +120,7 @@ export const make = (
         return {
           client: registration,
           tokenEndpoint: server.tokenEndpoint,
+          revocationEndpoint: server.metadata.revocation_endpoint,
           resource: metadata.resource,
           requested: Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen)
         }
@@ -173,8 +177,19 @@ export const make = (
       return AccessToken.isExpired(token, now) ? yield* Effect.fail(renewed.left) : Option.some(token)
     })
 
+    const signOut = Effect.gen(function* () {
+      if (held === undefined) return Revocation.nobody
+      const { client: registration, revocationEndpoint: endpoint, token } = held
+      held = undefined
+      const now = yield* Clock.currentTimeMillis
+      const accessToken = AccessToken.isExpired(token, now) ? undefined : token.value
+      const revoked = Revocation.revokeAll({ endpoint, client: registration, refreshToken: undefined, accessToken })
+      return { issuer: Option.some(registration.issuer), ...(yield* revoked) }
+    }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+
     return {
       current,
+      signOut,
       renew: (refusal, used) =>
         shared(
           refusal.status === 401 ? "unauthorized" : "insufficient_scope",

@@ -30,7 +30,7 @@ export interface Options {
 }
 
 /**
- * A client that was registered.
+ * A client that was registered. `redirectUri` is empty for one that asks people in another way (RFC 8628).
  *
  * @since 0.1.0
  * @category models
@@ -121,12 +121,15 @@ export const applicationType = (redirectUri: string): "native" | "web" => {
   return protocol !== "https:" || isLoopbackHost(hostname) ? "native" : "web"
 }
 
+const grantOf = (redirectUri: string): string =>
+  redirectUri === "" ? "urn:ietf:params:oauth:grant-type:device_code" : "authorization_code"
+
 const registrable = ["none", "client_secret_basic", "client_secret_post"] as const
 
 /**
  * The document that is sent, or `undefined` where the server lists no authentication method that such a client can use.
  * A public client is preferred; a server that lists no `none` gets a method that it lists. Refresh tokens are asked for
- * unless the server lists its grant types without them.
+ * unless the server lists its grant types without them. An empty redirect URI registers for device authorization.
  *
  * @since 0.1.0
  * @category constructors
@@ -142,17 +145,15 @@ export const document = (
   const method = registrable.find((name) => supported.includes(name))
   if (method === undefined) return undefined
   const { scope: _, ...extra } = options.metadata ?? {}
+  const refresh = metadata.grant_types_supported?.includes("refresh_token") === false ? [] : ["refresh_token"]
   return {
     client_name: options.clientName ?? "MCP client",
     ...extra,
-    redirect_uris: [redirectUri],
+    redirect_uris: redirectUri === "" ? [] : [redirectUri],
     application_type: applicationType(redirectUri),
     token_endpoint_auth_method: method,
-    grant_types:
-      metadata.grant_types_supported?.includes("refresh_token") === false
-        ? ["authorization_code"]
-        : ["authorization_code", "refresh_token"],
-    response_types: ["code"]
+    grant_types: [grantOf(redirectUri), ...refresh],
+    response_types: redirectUri === "" ? [] : ["code"]
   }
 }
 
@@ -181,8 +182,10 @@ const accept = (
   const method = registrable.find((name) => name === (response.token_endpoint_auth_method ?? requested))
   if (method === undefined) return `it registered the authentication method ${response.token_endpoint_auth_method}`
   if (method !== "none" && !response.client_secret) return `it registered ${method} and gave no secret`
-  if (response.redirect_uris?.includes(redirectUri) === false) return `it did not register ${redirectUri}`
-  if (response.grant_types?.includes("authorization_code") === false) return "it did not register authorization_code"
+  const isMissing = redirectUri !== "" && response.redirect_uris?.includes(redirectUri) === false
+  if (isMissing) return `it did not register ${redirectUri}`
+  const grant = grantOf(redirectUri)
+  if (response.grant_types?.includes(grant) === false) return `it did not register ${grant}`
   const expires = response.client_secret_expires_at
   return {
     schemaVersion: 1,

@@ -49,6 +49,7 @@ export type RefreshError = TokenRefused | TokenUnavailable | RegistrationFailed 
  * - `refresh`: one request however many ask, in this process by waiting for it, in others by a lease; who comes second
  *   gets the winner's token
  * - `replace`: after a sign-in
+ * - `surrender`: removes the grant, here and from the store, once `last` has seen it, and however that ends
  *
  * @since 0.1.0
  * @category models
@@ -59,6 +60,9 @@ export interface HeldGrant {
   readonly isDue: (grant: StoredGrant.StoredGrant, now: number) => boolean
   readonly refresh: (grant: StoredGrant.StoredGrant) => Effect.Effect<StoredGrant.StoredGrant, RefreshError>
   readonly replace: (grant: StoredGrant.StoredGrant) => Effect.Effect<void, TokenStoreError>
+  readonly surrender: <A, E>(
+    last: (grant: StoredGrant.StoredGrant) => Effect.Effect<A, E>
+  ) => Effect.Effect<Option.Option<A>, E | TokenStoreError>
 }
 
 const isInvalidClient = (error: { readonly _tag: string; readonly error?: string | undefined }): boolean =>
@@ -104,8 +108,8 @@ export const make = (
     const store = yield* TokenStore.TokenStore
     const flights = yield* SingleFlight.keyed<StoredGrant.StoredGrant, RefreshError>({ abandoned: "Finish" })
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
-    const pointerKey = StoredGrant.pointerKey(options.endpoint, options.user)
     const keyOf = (grant: StoredGrant.StoredGrant) => StoredGrant.key(grant, options.user)
+    const leaseKey = (grant: StoredGrant.StoredGrant) => `${keyOf(grant)}/refresh`
     const stored = Effect.provideService(TokenStore.TokenStore, store)
 
     let held: { readonly grant: StoredGrant.StoredGrant; readonly dueAt: number } | undefined
@@ -129,12 +133,10 @@ export const make = (
       return grant
     }
 
-    const read = Effect.gen(function* () {
-      const pointer = yield* StoredGrant.pointers.read(pointerKey)
-      if (Option.isNone(pointer)) return Option.none()
-      const entry = yield* StoredGrant.grants.read(pointer.value.value.grant)
-      return Option.map(entry, (entry) => (entry.version === unsaved?.version ? unsaved : entry))
-    }).pipe(stored)
+    const read = Effect.map(
+      stored(StoredGrant.find(options)),
+      Option.map((entry) => (entry.version === unsaved?.version ? unsaved : entry))
+    )
 
     const reload = Effect.map(read, (entry) => {
       if (Option.isNone(entry)) held = undefined
@@ -201,7 +203,7 @@ export const make = (
     /** Whoever gets the lease asks; the others look again until the winner's token is there. */
     const attempt = (grant: StoredGrant.StoredGrant) =>
       Effect.gen(function* () {
-        const lease = yield* store.lease(`${keyOf(grant)}/refresh`, leaseDuration)
+        const lease = yield* store.lease(leaseKey(grant), leaseDuration)
         const entry = yield* read
         if (Option.isNone(entry)) return yield* refused(grant, "invalid_grant", "the grant was removed from the store")
         if (!sameToken(entry.value.value, grant)) return hold(entry.value.value)
@@ -240,37 +242,41 @@ export const make = (
       })
 
     const replace = (grant: StoredGrant.StoredGrant) =>
-      Effect.gen(function* () {
-        const before = yield* StoredGrant.pointers.read(pointerKey)
-        const key = keyOf(grant)
-        const entry = yield* StoredGrant.grants.read(key)
+      Effect.suspend(() => {
         hold(grant)
         pause = undefined
         unsaved = undefined
-        yield* StoredGrant.grants.write(key, {
-          expected: Option.map(entry, ({ version }) => version),
-          value: Option.some(grant)
+        return stored(StoredGrant.replace(options, grant))
+      })
+
+    const remove = Effect.suspend(() => {
+      held = undefined
+      pause = undefined
+      unsaved = undefined
+      return stored(StoredGrant.remove(options))
+    })
+
+    const surrender = <A, E>(last: (grant: StoredGrant.StoredGrant) => Effect.Effect<A, E>) =>
+      Effect.gen(function* () {
+        const before = yield* read
+        if (Option.isNone(before)) return yield* Effect.as(remove, Option.none<A>())
+        // A refresh that is under way would bring a token that nobody revokes.
+        yield* Effect.repeat(store.lease(leaseKey(before.value.value), leaseDuration), {
+          until: Option.isSome,
+          schedule: lookAgain
         })
-        if (Option.isSome(before)) {
-          const { grant: formerKey } = before.value.value
-          if (formerKey === key) return
-          const former = yield* StoredGrant.grants.read(formerKey)
-          if (Option.isSome(former)) {
-            const expected = Option.some(former.value.version)
-            yield* StoredGrant.grants.write(formerKey, { expected, value: Option.none() })
-          }
-        }
-        yield* StoredGrant.pointers.write(pointerKey, {
-          expected: Option.map(before, ({ version }) => version),
-          value: Option.some({ schemaVersion: 1, grant: key })
-        })
-      }).pipe(stored)
+        const entry = Option.getOrElse(yield* read, () => before.value)
+        return yield* Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(Effect.exit(restore(last(entry.value))), (exit) => Effect.zipRight(remove, exit))
+        ).pipe(Effect.asSome)
+      }).pipe(Effect.scoped)
 
     return {
       get: Effect.suspend(() => (held === undefined ? reload : Effect.succeedSome(held.grant))),
       reload,
       isDue: (grant, now) => now >= (held !== undefined && sameToken(held.grant, grant) ? held.dueAt : 0),
       refresh,
-      replace
+      replace,
+      surrender
     }
   })

@@ -9,12 +9,13 @@ import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
 import type { AccessRefused } from "./ClientError.js"
 import * as Refusal from "./Refusal.js"
+import * as StepUpAttempts from "./StepUpAttempts.js"
 import type { StoredGrant } from "./StoredGrant.js"
 
 /**
  * What this process remembers of its own renewals. `last` is the token obtained last and how; `diagnosed` the token of
- * which it was found that another would not help; `signIns` when a refused token led to a sign-in. Times are in
- * milliseconds since the epoch.
+ * which it was found that another would not help; `signIns` when a refused token led to a sign-in; `stepUps` how often the
+ * scopes of an operation were asked for. Times are in milliseconds since the epoch.
  *
  * @since 0.1.0
  * @category models
@@ -31,7 +32,16 @@ export interface History {
     | { readonly token: Redacted.Redacted<string>; readonly status: 401 | 403; readonly at: number }
     | undefined
   readonly signIns: ReadonlyArray<number>
+  readonly stepUps: StepUpAttempts.StepUpAttempts
 }
+
+/**
+ * Nothing happened yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const blank: History = { signIns: [], stepUps: StepUpAttempts.none }
 
 /**
  * Use the token that is held; refresh it; ask the person; or stop, because another token would be refused as well.
@@ -65,7 +75,7 @@ const authorize: RenewalDecision = { _tag: "Authorize" }
  * - 401: refresh where that is possible and was not just tried, otherwise ask the person, at once where the challenge is
  *   for a stronger authentication (RFC 9470 §6); stop where a fresh sign-in was of no use.
  * - 403: never refresh, because that cannot widen a scope (OAuth 2.1 §4.3); ask the person, unless the token has the
- *   scopes already, or they were just asked for and not granted.
+ *   scopes already, or they were asked for and not granted ({@link StepUpAttempts}).
  *
  * @since 0.1.0
  * @category combinators
@@ -98,16 +108,16 @@ export const decide = (input: {
   const again = (refusal.renewals ?? 0) > 0 || wasDiagnosed
 
   if (refusal.status === 403) {
-    if (used === undefined || asked.length === 0) return authorize
-    if (Scopes.missing(asked, used.scopes).length === 0) {
+    if (used !== undefined && asked.length > 0 && Scopes.missing(asked, used.scopes).length === 0) {
       const detail = `the challenge asks for "${Scopes.render(asked)}", and the token has it`
       return stop("ScopesAlreadyGranted", detail)
     }
-    if (again && last && Scopes.missing(asked, history.last?.requested ?? []).length === 0) {
+    if (asked.length > 0 && again && last && Scopes.missing(asked, history.last?.requested ?? []).length === 0) {
       const detail = `"${Scopes.render(asked)}" was asked for, and the authorization server did not grant all of it`
       return stop("ScopesNotGranted", detail)
     }
-    return authorize
+    const exhausted = StepUpAttempts.exhausted(history.stepUps, asked, now)
+    return exhausted === undefined ? authorize : stop("ScopesNotGranted", exhausted)
   }
 
   const fresh = last && history.last?.by === "SignIn" && !expired

@@ -13,17 +13,33 @@ import { insecureUrl } from "../protocol/Loopback.js"
 import * as Pkce from "../protocol/Pkce.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { DiscoveryFailed, fail, ResourceMismatch, TokenUnavailable } from "./ClientError.js"
+import * as OriginDiscovery from "./OriginDiscovery.js"
 
 /**
- * What the authorization server is needed for, and at which issuers PKCE is taken to work although their metadata does
- * not say so. The specification has a client refuse those (OAuth 2.1 §7.5.2); name one only if you know it.
+ * The grants that a source can be made of, by their registered names.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GrantType = "authorization_code" | "client_credentials" | "urn:ietf:params:oauth:grant-type:device_code"
+
+/**
+ * What the authorization server is needed for.
+ *
+ * - `assumePkceAt`: issuers at which PKCE is taken to work although their metadata does not say so. The specification has
+ *   a client refuse those (OAuth 2.1 §7.5.2); name one only if you know it.
+ * - `defaultEndpoints`: an issuer that publishes no metadata at all has the endpoints of the 2025-03-26 revision
+ * - `pushedRequests`: whether authorization requests are pushed (RFC 9126) wherever that is `offered`, as by default, or
+ *   only where it is `required`
  *
  * @since 0.1.0
  * @category models
  */
 export interface Need {
-  readonly grant: "authorization_code" | "client_credentials"
+  readonly grant: GrantType
   readonly assumePkceAt?: ReadonlyArray<string> | undefined
+  readonly defaultEndpoints?: boolean | undefined
+  readonly pushedRequests?: "offered" | "required" | undefined
 }
 
 /**
@@ -37,6 +53,19 @@ export interface AuthorizationServer {
   /** Empty where none is needed. */
   readonly authorizationEndpoint: string
   readonly tokenEndpoint: string
+  /** Where authorization requests are to be pushed to; absent where they are not. */
+  readonly pushedRequestEndpoint?: string | undefined
+}
+
+/**
+ * The metadata of a resource. Where `published` is false there is none, and the 2025-03-26 revision says what to take
+ * instead.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resource extends ProtectedResourceMetadata.ProtectedResourceMetadata {
+  readonly published: boolean
 }
 
 /**
@@ -59,6 +88,22 @@ export type SelectAuthorizationServer = (
 export const liveFirst: SelectAuthorizationServer = (issuers, live) =>
   live !== undefined && issuers.includes(live) ? [live, ...issuers.filter((issuer) => issuer !== live)] : issuers
 
+/** Where requests are pushed to, if they are. */
+const pushedRequestEndpoint = (
+  metadata: AuthorizationServerMetadata.AuthorizationServerMetadata,
+  { pushedRequests = "offered" }: Need
+): string | undefined =>
+  pushedRequests === "offered" || metadata.require_pushed_authorization_requests === true
+    ? metadata.pushed_authorization_request_endpoint
+    : undefined
+
+/** The rule that an endpoint breaks to which requests with secrets are sent. */
+const endpointViolation = (name: string, value: string | undefined, rule: string): string | undefined => {
+  if (value === undefined) return `its metadata has no ${name} (${rule})`
+  const insecure = insecureUrl(value)
+  return insecure === undefined ? undefined : `its ${name} ${insecure} (OAuth 2.1 section 1.5)`
+}
+
 /**
  * The rule by which a server cannot be used for what is needed; `undefined` if it can.
  *
@@ -69,26 +114,50 @@ export const violation = (
   metadata: AuthorizationServerMetadata.AuthorizationServerMetadata,
   need: Need
 ): string | undefined => {
-  const { authorization_endpoint, grant_types_supported, issuer, token_endpoint } = metadata
-  if (token_endpoint === undefined) return "its metadata has no token_endpoint (RFC 8414 section 2)"
-  const insecure = insecureUrl(token_endpoint)
-  if (insecure !== undefined) return `its token_endpoint ${insecure} (OAuth 2.1 section 1.5)`
+  const { authorization_endpoint, grant_types_supported, issuer } = metadata
+  const token = endpointViolation("token_endpoint", metadata.token_endpoint, "RFC 8414 section 2")
+  if (token !== undefined) return token
   if (grant_types_supported?.includes(need.grant) === false) return `it does not offer the ${need.grant} grant`
   if (need.grant === "client_credentials") return undefined
+  if (need.grant !== "authorization_code") {
+    const { device_authorization_endpoint: endpoint } = metadata
+    return endpointViolation("device_authorization_endpoint", endpoint, "RFC 8628 section 4")
+  }
   if (authorization_endpoint === undefined) return "its metadata has no authorization_endpoint (RFC 8414 section 2)"
   const broken = AuthorizationRequest.endpointViolation(authorization_endpoint)
   if (broken !== undefined) return `its authorization_endpoint ${broken} (OAuth 2.1 section 3.1)`
   if (metadata.response_types_supported?.includes("code") === false) return "it does not offer response_type code"
-  if (metadata.require_pushed_authorization_requests === true) return "it requires pushed requests (RFC 9126)"
+  const pushed = pushedRequestEndpoint(metadata, need)
+  if (pushed !== undefined || metadata.require_pushed_authorization_requests === true) {
+    const broken = endpointViolation("pushed_authorization_request_endpoint", pushed, "RFC 9126 section 5")
+    if (broken !== undefined) return broken
+  }
   if (!Pkce.isSupported(metadata.code_challenge_methods_supported) && need.assumePkceAt?.includes(issuer) !== true) {
     return "it does not advertise PKCE with S256 (OAuth 2.1 section 7.5.2)"
   }
   return undefined
 }
 
+const failed = (
+  error: ProtectedResourceMetadata.ProtectedResourceMetadataError
+): Effect.Effect<never, DiscoveryFailed | ResourceMismatch | TokenUnavailable> =>
+  fail((trace): DiscoveryFailed | ResourceMismatch | TokenUnavailable => {
+    const { endpoint, message: detail, mismatch } = error
+    if (mismatch !== undefined) {
+      const detail = `the metadata is that of ${JSON.stringify(mismatch.actual)}, needed is that of ${JSON.stringify(mismatch.expected)}`
+      return new ResourceMismatch({ ...mismatch, detail, rule: "RFC 9728 section 3.3", trace })
+    }
+    const rule = "RFC 9728 section 3"
+    const retryAfter = error.attempts.find((attempt) => attempt.retryAfter !== undefined)?.retryAfter
+    return error.isTransient
+      ? new TokenUnavailable({ step: "Discovery", detail, rule, trace, retryAfter })
+      : new DiscoveryFailed({ endpoint, reason: "NoMetadata", detail, rule, trace })
+  })
+
 /**
  * The metadata of the resource. Fails with `ResourceMismatch` where it is another's, with `TokenUnavailable` where it was
- * not reached, with `DiscoveryFailed` where there is none.
+ * not reached, with `DiscoveryFailed` where there is none; but with the fallback to 2025-03-26, an endpoint whose
+ * challenge names no metadata and whose well-known places all answer 404 is its own resource, and its origin the issuer.
  *
  * @since 0.1.0
  * @category constructors
@@ -97,24 +166,33 @@ export const resource = (options: {
   readonly endpoint: string
   readonly challengeUrl: string | undefined
   readonly policy: ProtectedResourceMetadata.ResourcePolicy | undefined
-}): Effect.Effect<
-  ProtectedResourceMetadata.ProtectedResourceMetadata,
-  DiscoveryFailed | ResourceMismatch | TokenUnavailable,
-  HttpClient.HttpClient
-> =>
-  Effect.catchAll(ProtectedResourceMetadata.discover(options), (error) =>
-    fail((trace): DiscoveryFailed | ResourceMismatch | TokenUnavailable => {
-      const { endpoint, message: detail, mismatch } = error
-      if (mismatch !== undefined) {
-        const detail = `the metadata is that of ${JSON.stringify(mismatch.actual)}, needed is that of ${JSON.stringify(mismatch.expected)}`
-        return new ResourceMismatch({ ...mismatch, detail, rule: "RFC 9728 section 3.3", trace })
+  readonly fallback?: "2025-03-26" | undefined
+}): Effect.Effect<Resource, DiscoveryFailed | ResourceMismatch | TokenUnavailable, HttpClient.HttpClient> =>
+  ProtectedResourceMetadata.discover(options).pipe(
+    Effect.map((metadata) => ({ ...metadata, published: true })),
+    Effect.catchAll((error) => {
+      if (options.fallback !== undefined && options.challengeUrl === undefined && error.isAbsent) {
+        return Effect.as(
+          DiscoveryTrace.decide(
+            "the origin of the endpoint is the issuer",
+            "MCP 2025-03-26, chosen by the application"
+          ),
+          { ...OriginDiscovery.protectedResource(options.endpoint), published: false }
+        )
       }
-      const rule = "RFC 9728 section 3"
-      const retryAfter = error.attempts.find((attempt) => attempt.retryAfter !== undefined)?.retryAfter
-      return error.isTransient
-        ? new TokenUnavailable({ step: "Discovery", detail, rule, trace, retryAfter })
-        : new DiscoveryFailed({ endpoint, reason: "NoMetadata", detail, rule, trace })
+      return failed(error)
     })
+  )
+
+const discover = (issuer: string, need: Need) =>
+  Effect.catchIf(
+    AuthorizationServerMetadata.discover(issuer),
+    (error) => need.defaultEndpoints === true && error.isAbsent,
+    () =>
+      Effect.as(
+        DiscoveryTrace.decide("it has the default endpoints, and PKCE", "MCP 2025-03-26, chosen by the application"),
+        OriginDiscovery.authorizationServer(issuer)
+      )
   )
 
 /**
@@ -143,7 +221,7 @@ export const authorizationServer = (
         yield* passOver(issuer, `the issuer ${shape} (RFC 8414 section 2)`)
         continue
       }
-      const found = yield* Effect.either(AuthorizationServerMetadata.discover(issuer))
+      const found = yield* Effect.either(discover(issuer, need))
       if (found._tag === "Left") {
         transient ||= found.left.isTransient
         yield* passOver(issuer, found.left.detail)
@@ -153,7 +231,12 @@ export const authorizationServer = (
       const broken = violation(metadata, need)
       if (broken === undefined) {
         const { authorization_endpoint: authorizationEndpoint = "", token_endpoint: tokenEndpoint = "" } = metadata
-        return { metadata, authorizationEndpoint, tokenEndpoint }
+        return {
+          metadata,
+          authorizationEndpoint,
+          tokenEndpoint,
+          pushedRequestEndpoint: pushedRequestEndpoint(metadata, need)
+        }
       }
       yield* passOver(issuer, broken)
     }

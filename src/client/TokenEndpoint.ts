@@ -4,17 +4,14 @@
  * @since 0.1.0
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
-import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import * as UrlParams from "@effect/platform/UrlParams"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
-import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as Scopes from "../protocol/Scopes.js"
 import type { AccessToken } from "./AccessToken.js"
-import { fail, RegistrationFailed, TokenRefused, TokenUnavailable, unavailable } from "./ClientError.js"
+import * as BackChannel from "./BackChannel.js"
+import { fail, type RegistrationFailed, TokenRefused, type TokenUnavailable } from "./ClientError.js"
 
 /** For which resource (RFC 8707), verbatim, and with which scopes; without scopes the parameter is left out. */
 interface Target {
@@ -24,7 +21,8 @@ interface Target {
 
 /**
  * What is exchanged for a token: an authorization code (OAuth 2.1 §4.1.3), a refresh token (§4.3), nothing but the
- * client's own authentication (§4.2), another token (RFC 8693) or an assertion (RFC 7523 §2.1).
+ * client's own authentication (§4.2), another token (RFC 8693), an assertion (RFC 7523 §2.1) or the code of a device that
+ * a person has let in somewhere else (RFC 8628 §3.4).
  *
  * @since 0.1.0
  * @category models
@@ -46,6 +44,7 @@ export type Grant = Data.TaggedEnum<{
     readonly requestedTokenType?: string | undefined
   }
   JwtBearer: Target & { readonly assertion: Redacted.Redacted<string> }
+  DeviceCode: Target & { readonly deviceCode: Redacted.Redacted<string> }
 }>
 
 /**
@@ -55,8 +54,6 @@ export type Grant = Data.TaggedEnum<{
  * @category constructors
  */
 export const Grant = Data.taggedEnum<Grant>()
-
-type Parameters = ReadonlyArray<readonly [string, string]>
 
 const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]> => {
   switch (grant._tag) {
@@ -89,6 +86,11 @@ const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]>
         ["grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"],
         ["assertion", Redacted.value(grant.assertion)]
       ]
+    case "DeviceCode":
+      return [
+        ["grant_type", "urn:ietf:params:oauth:grant-type:device_code"],
+        ["device_code", Redacted.value(grant.deviceCode)]
+      ]
   }
 }
 
@@ -106,7 +108,7 @@ const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]>
  * // [["grant_type", "client_credentials"], ["resource", "https://mcp.example.com/mcp"], ["scope", "read"]]
  * ```
  */
-export const build = (grant: Grant): Parameters => {
+export const build = (grant: Grant): BackChannel.Parameters => {
   const scope = grant.scopes === undefined || grant.scopes.length === 0 ? undefined : Scopes.render(grant.scopes)
   return [...own(grant), ["resource", grant.resource] as const, ["scope", scope] as const].filter(
     (parameter): parameter is readonly [string, string] => parameter[1] !== undefined
@@ -131,41 +133,22 @@ export interface Issued {
  * @since 0.1.0
  * @category models
  */
-export type Judged =
-  | Issued
-  | { readonly _tag: "Refused"; readonly error: string; readonly description?: string | undefined }
-  | { readonly _tag: "Unusable"; readonly detail: string }
+export type Judged = Issued | Exclude<BackChannel.Judged, { readonly _tag: "Answered" }>
 
 const unusable = (detail: string): Judged => ({ _tag: "Unusable", detail })
 
 /** What can stand in a header (RFC 6749 appendix A.12). */
 const TOKEN = /^[\x21-\x7e]+$/
 
-const ERROR = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/
-
-/** The codes by which a server says that it is out of order, whatever status it found for them. */
-const PASSING = ["server_error", "temporarily_unavailable", "slow_down"]
-
 const seconds = (value: unknown): number | undefined => {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
   return typeof number === "number" && Number.isFinite(number) && number >= 0 ? number : undefined
 }
 
-const readObject = (body: string): Readonly<Record<string, unknown>> | undefined => {
-  try {
-    const value: unknown = JSON.parse(body)
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
 /**
  * Judges an answer: lenient about the status, strict about the shape (RFC 6749 §5). `askedAt` is when the request was
  * made, in milliseconds since the epoch: a lifetime counts from there. `asked` are the scopes that an answer without
- * `scope` has granted.
+ * `scope` has granted. For a device, `slow_down` is an answer (RFC 8628 §3.5).
  *
  * @since 0.1.0
  * @category validation
@@ -173,24 +156,17 @@ const readObject = (body: string): Readonly<Record<string, unknown>> | undefined
 export const validate = (
   response: { readonly status: number; readonly body: string },
   asked: ReadonlyArray<string>,
-  askedAt: number
+  askedAt: number,
+  grant?: Grant["_tag"]
 ): Judged => {
-  const { status } = response
-  if (status >= 500 || status === 429 || status === 408) return unusable(`answered ${status}`)
-  const body = readObject(response.body)
-  if (body === undefined) return unusable(`answered ${status} with something that is no JSON object`)
-  const { access_token: value, error, error_description: description, expires_in, scope, token_type: type } = body
-  if (typeof error === "string" && ERROR.test(error)) {
-    if (PASSING.includes(error)) return unusable(`answered ${error}`)
-    return { _tag: "Refused", error, ...(typeof description === "string" ? { description } : {}) }
-  }
-  if (status < 200 || status > 299) return unusable(`answered ${status} without an error code`)
+  const judged = BackChannel.judge(response, grant === "DeviceCode" ? ["slow_down"] : [])
+  if (judged._tag !== "Answered") return judged
+  const { access_token: value, expires_in, refresh_token: refreshToken, scope, token_type: type } = judged.body
   if (typeof value !== "string" || !TOKEN.test(value)) return unusable("answered without a usable access token")
   if (typeof type !== "string" || type.toLowerCase() !== "bearer") {
     return unusable("answered with a token type that is not Bearer")
   }
   const lifetime = seconds(expires_in)
-  const { refresh_token: refreshToken } = body
   return {
     _tag: "Issued",
     accessToken: {
@@ -202,14 +178,6 @@ export const validate = (
     ...(typeof refreshToken === "string" && refreshToken !== "" ? { refreshToken: Redacted.make(refreshToken) } : {})
   }
 }
-
-/** A description as it may be shown: printable, short, and without anything secret that the server might echo. */
-const presentable = (description: string, parameters: Parameters): string =>
-  parameters
-    .filter(([name, value]) => !["grant_type", "resource", "scope", "redirect_uri"].includes(name) && value.length > 7)
-    .reduce((text, [, value]) => text.replaceAll(value, "…"), description)
-    .replace(/[^\x20-\x7e…]/g, " ")
-    .slice(0, 300)
 
 /**
  * Asks a token endpoint. The request follows no redirect and is bounded in time and size; it goes to this endpoint only.
@@ -224,53 +192,25 @@ export const request = (options: {
   readonly endpoint: string
   readonly grant: Grant
   readonly granted?: ReadonlyArray<string> | undefined
-  readonly client: {
-    readonly issuer: string
-    readonly clientId: string
-    readonly authentication: ClientAuthentication.ClientAuthentication
-  }
+  readonly client: BackChannel.Client
 }): Effect.Effect<Issued, TokenRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const { client, endpoint, grant } = options
     const { issuer } = client
-    const authentication = yield* Effect.catchAll(
-      ClientAuthentication.present(client.authentication, client),
-      ({ detail }) =>
-        fail(
-          (trace) =>
-            new RegistrationFailed({
-              issuer: client.issuer,
-              reason: "InvalidConfiguration",
-              detail,
-              rule: "RFC 7523 section 2.2",
-              trace
-            })
-        )
-    )
-    const parameters = [...build(grant), ...authentication.parameters]
     const askedAt = yield* Clock.currentTimeMillis
-    const response = yield* HttpClientRequest.post(endpoint, {
-      acceptJson: true,
-      headers: authentication.headers
-    }).pipe(
-      HttpClientRequest.bodyUrlParams(UrlParams.fromInput(parameters)),
-      (request) => GuardedHttp.execute(request, `token request, ${grant._tag}`),
-      Effect.catchAll((error) => unavailable("Token", error))
-    )
-    const judged = validate(response, options.granted ?? grant.scopes ?? [], askedAt)
+    const purpose = `token request, ${grant._tag}`
+    const answer = yield* BackChannel.post({ endpoint, client, parameters: build(grant), purpose, step: "Token" })
+    const { response, sent } = answer
+    const judged = validate(response, options.granted ?? grant.scopes ?? [], askedAt, grant._tag)
     switch (judged._tag) {
       case "Issued":
         return judged
-      case "Unusable": {
-        const { retryAfter } = yield* GuardedHttp.statusError(response)
-        const rule = "only an answer in the words of OAuth decides anything"
-        const detail = `the token endpoint of ${issuer} ${judged.detail}`
-        return yield* fail((trace) => new TokenUnavailable({ step: "Token", detail, rule, trace, retryAfter }))
-      }
+      case "Unusable":
+        return yield* BackChannel.unusable("Token", response, `the token endpoint of ${issuer} ${judged.detail}`)
       case "Refused": {
         const { error } = judged
-        const description = judged.description && presentable(judged.description, parameters)
-        const detail = `${issuer} refused the ${grant._tag} grant: ${error}${description ? `: ${description}` : ""}`
+        const description = judged.description && BackChannel.presentable(judged.description, sent)
+        const detail = BackChannel.sentence(`${issuer} refused the ${grant._tag} grant`, judged, sent)
         const rule = "RFC 6749 section 5.2"
         const refusal = { issuer, grant: grant._tag, error, description, status: response.status, detail, rule }
         return yield* fail((trace) => new TokenRefused({ ...refusal, trace }))

@@ -17,7 +17,9 @@ import * as AuthorizationCodeSource from "./AuthorizationCodeSource.js"
 import type * as AuthorizeUser from "./AuthorizeUser.js"
 import * as ClientCredentialsSource from "./ClientCredentialsSource.js"
 import { AccessRefused, type ClientError, DiscoveryFailed, fail } from "./ClientError.js"
+import * as DeviceSource from "./DeviceSource.js"
 import * as Refusal from "./Refusal.js"
+import * as Revocation from "./Revocation.js"
 import type * as TokenStore from "./TokenStore.js"
 
 /**
@@ -29,6 +31,7 @@ import type * as TokenStore from "./TokenStore.js"
  *   person.
  * - `renew`: called with a refusal and the token that was sent, gives the one to send instead. Called for one refused
  *   token by many, it renews once.
+ * - `signOut`: gives up what is held, for sources that hold something; see {@link signOut}
  *
  * @since 0.1.0
  * @category services
@@ -59,8 +62,36 @@ export class TokenSource extends Context.Tag("effect-mcp-auth/client/TokenSource
       refusal: Refusal.Refusal,
       used: Option.Option<AccessToken>
     ) => Effect.Effect<AccessToken, ClientError>
+    readonly signOut?: Effect.Effect<Revocation.SignedOut, ClientError> | undefined
   }
 >() {}
+
+/**
+ * Signs out: the tokens are revoked where the authorization server can (RFC 7009), and then forgotten, here and in the
+ * store, whatever came of it. What it gives says which of them could be revoked; one that could not be lives until it
+ * expires. The registration of the client is kept. The next refusal starts a sign-in.
+ *
+ * It is done within about a minute even where the server is out of order, and interrupting it forgets the tokens all the
+ * same. Fails only where the store does. A source that holds nothing of its own, such as a static one, has nothing to
+ * revoke and nothing to forget.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { TokenSource } from "effect-mcp-auth/client"
+ * import * as Console from "effect/Console"
+ * import * as Effect from "effect/Effect"
+ *
+ * const leave = Effect.flatMap(TokenSource.signOut, ({ accessToken, refreshToken }) =>
+ *   Console.log(`refresh token: ${refreshToken._tag}, access token: ${accessToken._tag}`)
+ * )
+ * ```
+ */
+export const signOut: Effect.Effect<Revocation.SignedOut, ClientError, TokenSource> = Effect.flatMap(
+  TokenSource,
+  (source) => source.signOut ?? Effect.succeed(Revocation.nobody)
+)
 
 /**
  * The options of {@link layerAuthorizationCode}.
@@ -69,6 +100,14 @@ export class TokenSource extends Context.Tag("effect-mcp-auth/client/TokenSource
  * @category models
  */
 export type AuthorizationCodeOptions = AuthorizationCodeSource.Options
+
+/**
+ * The options of {@link layerDeviceAuthorization}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeviceAuthorizationOptions = DeviceSource.Options
 
 /**
  * The options of {@link layerClientCredentials}.
@@ -162,6 +201,36 @@ export const layerAuthorizationCode = (
     TokenSource,
     Effect.flatMap(checked(options.resource), (resource) =>
       Effect.map(AuthorizationCodeSource.make(options), (source) => ({ resource, ...source }))
+    )
+  )
+
+/**
+ * Tokens by device authorization (RFC 8628), for programs without a browser and without a way back from one: the person
+ * is shown an address and a code, enters the code on whatever machine has a browser, and the program asks until the
+ * answer is there. Everything else is as with {@link layerAuthorizationCode}.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+ * import { TokenSource, TokenStore } from "effect-mcp-auth/client"
+ * import * as Console from "effect/Console"
+ * import * as Layer from "effect/Layer"
+ *
+ * const device = TokenSource.layerDeviceAuthorization({
+ *   resource: "https://mcp.example.com/mcp",
+ *   show: ({ userCode, verificationUri }) => Console.log(`Open ${verificationUri} and enter ${userCode}`)
+ * }).pipe(Layer.provide([TokenStore.layerMemory, FetchHttpClient.layer]))
+ * ```
+ */
+export const layerDeviceAuthorization = (
+  options: DeviceAuthorizationOptions
+): Layer.Layer<TokenSource, DiscoveryFailed, HttpClient.HttpClient | TokenStore.TokenStore> =>
+  Layer.scoped(
+    TokenSource,
+    Effect.flatMap(checked(options.resource), (resource) =>
+      Effect.map(DeviceSource.make(options), (source) => ({ resource, ...source }))
     )
   )
 

@@ -32,7 +32,13 @@ export * as AuthorizationCode from "./AuthorizationCode.js"
  * @category modules
  */
 export * as AuthorizeUser from "./AuthorizeUser.js"
-
+/**
+ * What a client asks of an authorization server without a browser in between.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as BackChannel from "./BackChannel.js"
 /**
  * Everything that can go wrong between a request and the token it needs.
  *
@@ -40,7 +46,13 @@ export * as AuthorizeUser from "./AuthorizeUser.js"
  * @category modules
  */
 export * as ClientError from "./ClientError.js"
-
+/**
+ * The client ID metadata document: built, checked and served.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ClientMetadataDocument from "./ClientMetadataDocument.js"
 /**
  * How a client comes by its client ID at an authorization server.
  *
@@ -48,7 +60,13 @@ export * as ClientError from "./ClientError.js"
  * @category modules
  */
 export * as ClientRegistration from "./ClientRegistration.js"
-
+/**
+ * The device authorization grant (RFC 8628): a code that a person enters on another machine.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as DeviceAuthorization from "./DeviceAuthorization.js"
 /**
  * A `fetch` that authorizes its requests, for clients that take one.
  *
@@ -56,7 +74,6 @@ export * as ClientRegistration from "./ClientRegistration.js"
  * @category modules
  */
 export * as FetchAuth from "./FetchAuth.js"
-
 /**
  * Puts access tokens in front of an `HttpClient`.
  *
@@ -64,7 +81,6 @@ export * as FetchAuth from "./FetchAuth.js"
  * @category modules
  */
 export * as HttpClientAuth from "./HttpClientAuth.js"
-
 /**
  * The listener on this machine that receives one authorization response (RFC 8252 §7.3).
  *
@@ -72,7 +88,20 @@ export * as HttpClientAuth from "./HttpClientAuth.js"
  * @category modules
  */
 export * as LoopbackListener from "./LoopbackListener.js"
-
+/**
+ * What the revision of 2025-03-26 had in the place of protected resource metadata.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as OriginDiscovery from "./OriginDiscovery.js"
+/**
+ * Pushed authorization requests (RFC 9126).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as PushedRequest from "./PushedRequest.js"
 /**
  * The answers of a resource server that another token may change.
  *
@@ -80,7 +109,6 @@ export * as LoopbackListener from "./LoopbackListener.js"
  * @category modules
  */
 export * as Refusal from "./Refusal.js"
-
 /**
  * Which way of getting a client ID to take.
  *
@@ -88,7 +116,6 @@ export * as Refusal from "./Refusal.js"
  * @category modules
  */
 export * as RegistrationChoice from "./RegistrationChoice.js"
-
 /**
  * What can be seen of renewals from outside.
  *
@@ -96,7 +123,13 @@ export * as RegistrationChoice from "./RegistrationChoice.js"
  * @category modules
  */
 export * as RenewalMetrics from "./RenewalMetrics.js"
-
+/**
+ * Revocation of tokens (RFC 7009), and an honest word about what came of it.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Revocation from "./Revocation.js"
 /**
  * From an MCP endpoint to the authorization server that is going to be asked.
  *
@@ -104,7 +137,13 @@ export * as RenewalMetrics from "./RenewalMetrics.js"
  * @category modules
  */
 export * as ServerDiscovery from "./ServerDiscovery.js"
-
+/**
+ * How often a person was asked for the scopes of an operation.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as StepUpAttempts from "./StepUpAttempts.js"
 /**
  * What a sign-in leaves behind, as it is stored.
  *
@@ -112,7 +151,6 @@ export * as ServerDiscovery from "./ServerDiscovery.js"
  * @category modules
  */
 export * as StoredGrant from "./StoredGrant.js"
-
 /**
  * Opening a URL in the person's browser, without a shell.
  *
@@ -120,7 +158,6 @@ export * as StoredGrant from "./StoredGrant.js"
  * @category modules
  */
 export * as SystemBrowser from "./SystemBrowser.js"
-
 /**
  * The token endpoint (OAuth 2.1 §3.2): a grant is data, and one interpreter sends it.
  *
@@ -128,7 +165,6 @@ export * as SystemBrowser from "./SystemBrowser.js"
  * @category modules
  */
 export * as TokenEndpoint from "./TokenEndpoint.js"
-
 /**
  * Where a client's access tokens come from: the whole seam between HTTP and OAuth.
  *
@@ -136,7 +172,6 @@ export * as TokenEndpoint from "./TokenEndpoint.js"
  * @category modules
  */
 export * as TokenSource from "./TokenSource.js"
-
 /**
  * Where grants and registrations are kept: versioned read, compare-and-swap write, lease.
  *

@@ -73,6 +73,10 @@ export class AuthorizationServerMetadataError extends Schema.TaggedError<Authori
   get isTransient(): boolean {
     return this.attempts.some((attempt) => attempt.isTransient)
   }
+  /** Whether every place was asked, and each said that there is nothing. */
+  get isAbsent(): boolean {
+    return this.attempts.length > 0 && this.attempts.every(({ status }) => status === 404)
+  }
 }
 
 const get = GuardedHttp.getJson(AuthorizationServerMetadata)

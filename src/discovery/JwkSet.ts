@@ -203,7 +203,7 @@ export const make = <E>(
     })
 
     const find = (set: Loaded, header: KeyHeader): Effect.Effect<ReadonlyArray<Jose.CryptoKey>> => {
-      const id = `${header.alg} ${header.kid ?? ""}`
+      const id = header.kid === undefined ? header.alg : `${header.alg} ${header.kid}`
       const known = set.known.get(id)
       if (known !== undefined) return Effect.succeed(known)
       return Effect.tap(

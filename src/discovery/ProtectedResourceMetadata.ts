@@ -77,6 +77,10 @@ export class ProtectedResourceMetadataError extends Schema.TaggedError<Protected
   get isTransient(): boolean {
     return this.attempts.some((attempt) => attempt.isTransient)
   }
+  /** Whether every place was asked, and each said that there is nothing. */
+  get isAbsent(): boolean {
+    return this.attempts.length > 0 && this.attempts.every(({ status }) => status === 404)
+  }
 }
 
 const get = GuardedHttp.getJson(ProtectedResourceMetadata)

@@ -93,8 +93,34 @@ export const endpointViolation = (endpoint: string): string | undefined => {
  * console.log(url.startsWith("https://as.example/auth?tenant=1&response_type=code&client_id=c1")) // true
  * ```
  */
-export const toUrl = (endpoint: string, request: AuthorizationRequest): string => {
-  const query = new URLSearchParams(parameters(request).map(([name, value]) => [name, value])).toString()
+export const toUrl = (endpoint: string, request: AuthorizationRequest): string =>
+  withQuery(endpoint, parameters(request))
+
+/**
+ * The URL to open once the request was pushed: nothing but who asks, and where the request is (RFC 9126 §4).
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import { AuthorizationRequest } from "effect-mcp-auth/protocol"
+ *
+ * const pushed = { clientId: "c1", requestUri: "urn:ietf:params:oauth:request_uri:6esc" }
+ * console.log(AuthorizationRequest.toPushedUrl("https://as.example/auth", pushed))
+ * // https://as.example/auth?client_id=c1&request_uri=urn%3Aietf%3Aparams%3Aoauth%3Arequest_uri%3A6esc
+ * ```
+ */
+export const toPushedUrl = (
+  endpoint: string,
+  pushed: { readonly clientId: string; readonly requestUri: string }
+): string =>
+  withQuery(endpoint, [
+    ["client_id", pushed.clientId],
+    ["request_uri", pushed.requestUri]
+  ])
+
+const withQuery = (endpoint: string, parameters: ReadonlyArray<readonly [string, string]>): string => {
+  const query = new URLSearchParams(parameters.map(([name, value]) => [name, value])).toString()
   const start = endpoint.indexOf("?")
   const separator = start === -1 ? "?" : start === endpoint.length - 1 || endpoint.endsWith("&") ? "" : "&"
   return `${endpoint}${separator}${query}`

@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type { AuthError } from "./AuthError.js"
 
 /**
@@ -63,7 +64,9 @@ export const record = (decision: () => Decision): Effect.Effect<void> =>
           Effect.disconnect,
           Effect.interruptible,
           Effect.timeout("1 second"),
-          Effect.uninterruptible,
-          Effect.catchAllCause((cause) => Effect.logWarning("A decision could not be recorded", cause))
+          Effect.catchAllCause((cause) => Effect.logWarning("A decision could not be recorded", cause)),
+          // On a fiber of its own, which does not end with the request's.
+          Effect.forkDaemon,
+          Effect.flatMap(Fiber.join)
         )
   )

@@ -105,9 +105,6 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
   const { now, profile, tolerance } = expected
   const absent = profile.requiredClaims.find((name) => payload[name] === undefined || payload[name] === null)
   if (absent !== undefined) return refuse("claims", `${absent} is missing`)
-  if (profile.clientIdRequired && firstString(payload, profile.clientIdClaims) === undefined) {
-    return refuse("claims", "no claim names the client")
-  }
   for (const name of ["exp", "nbf", "iat"] as const) {
     const value: unknown = payload[name]
     if (value !== undefined && !(typeof value === "number" && Number.isFinite(value))) {
@@ -123,6 +120,9 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
   if (forbidden !== undefined) return refuse("type", `${forbidden} marks an ID token`)
   for (const [name, value] of Object.entries(profile.requiredValues)) {
     if (payload[name] !== value) return refuse("type", `${name} is not ${value}`)
+  }
+  if (profile.clientIdRequired && firstString(payload, profile.clientIdClaims) === undefined) {
+    return refuse("claims", "no claim names the client")
   }
   if (!Audience.accepts(expected.config, audienceOf(payload, profile))) {
     return refuse("audience", "the audience is not this resource")

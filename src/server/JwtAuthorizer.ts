@@ -113,14 +113,14 @@ export const make = (
     const keySets = yield* Cache.make({
       capacity: MAX_ISSUERS,
       timeToLive: Duration.infinity,
+      // Uninterruptible, because all who wait for a lookup share the interruption of who was first.
       lookup: (issuer: string) =>
-        JwkSet.make(
-          Effect.provideService(jwksUri(issuer, options?.jwksUri?.[issuer]), GuardedHttp.Limits, {
-            ...limits,
-            allowInsecure
-          }),
-          options?.keys
-        ).pipe(Effect.provideService(HttpClient.HttpClient, client), Effect.provideService(Scope.Scope, scope))
+        JwkSet.make(jwksUri(issuer, options?.jwksUri?.[issuer]), options?.keys).pipe(
+          Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure }),
+          Effect.provideService(HttpClient.HttpClient, client),
+          Effect.provideService(Scope.Scope, scope),
+          Effect.uninterruptible
+        )
     })
 
     const authorize = (credentials: Authorizer.Credentials): Effect.Effect<Claims, AuthError> =>

@@ -38,11 +38,11 @@ const refusal = (status: 401 | 403, scope?: string, renewals = 0): Input["refusa
 })
 
 const last = (by: "SignIn" | "Refresh", requested = ["a"]): RenewalDecision.History => ({
-  last: { token: Redacted.make("t"), by, requested },
-  signIns: []
+  ...RenewalDecision.blank,
+  last: { token: Redacted.make("t"), by, requested }
 })
 
-const plain: RenewalDecision.History = { signIns: [] }
+const plain = RenewalDecision.blank
 
 const used = Option.some(token("t"))
 
@@ -71,7 +71,7 @@ describe("decide", () => {
       refusal(401),
       used,
       grant(),
-      { signIns: [], diagnosed: { token: Redacted.make("t"), status: 401, at: now - 59_999 } },
+      { ...plain, diagnosed: { token: Redacted.make("t"), status: 401, at: now - 59_999 } },
       "TokenNotAccepted"
     ],
     [
@@ -79,7 +79,7 @@ describe("decide", () => {
       refusal(401),
       used,
       grant(),
-      { signIns: [], diagnosed: { token: Redacted.make("t"), status: 401, at: now - 60_000 } },
+      { ...plain, diagnosed: { token: Redacted.make("t"), status: 401, at: now - 60_000 } },
       "Refresh"
     ],
     [
@@ -87,7 +87,7 @@ describe("decide", () => {
       refusal(401),
       used,
       grant({ refreshToken: undefined }),
-      { signIns: [now - 3, now - 2, now - 1] },
+      { ...plain, signIns: [now - 3, now - 2, now - 1] },
       "TokenNotAccepted"
     ],
     ["J20: a step up is never a refresh", refusal(403, "b"), used, grant(), plain, "Authorize"],

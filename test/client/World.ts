@@ -52,6 +52,10 @@ export class World {
   grants: ReadonlyArray<string> | undefined = undefined
   /** Rewrites what arrives at the redirect URI. */
   redirect: (parameters: URLSearchParams) => URLSearchParams = (parameters) => parameters
+  /** The requests that were pushed, by their `request_uri`. */
+  readonly pushed = new Map<string, URLSearchParams>()
+  /** The device codes: whether the person has come, and with what. */
+  readonly devices = new Map<string, { scopes: ReadonlyArray<string>; answer: "pending" | "allowed" | "denied" }>()
   /** How long the person thinks, in this test's clock. */
   thinking: Effect.Effect<void> = Effect.void
   private count = 0
@@ -100,6 +104,30 @@ export class World {
         return json({ ...request.json, client_id: `client-${++this.count}` }, 201)
       case "POST /token":
         return this.token(request.form)
+      case "POST /par": {
+        const uri = `urn:ietf:params:oauth:request_uri:${++this.count}`
+        this.pushed.set(uri, request.form)
+        return json({ request_uri: uri, expires_in: 60 }, 201)
+      }
+      case "POST /device": {
+        const code = `device-code-${++this.count}`
+        const scopes = (request.form.get("scope") ?? "").split(" ").filter(Boolean)
+        this.devices.set(code, { scopes, answer: "pending" })
+        return json({
+          device_code: code,
+          user_code: "WDJB-MJHT",
+          verification_uri: `${origin}/go`,
+          verification_uri_complete: `${origin}/go?user_code=WDJB-MJHT`,
+          expires_in: 600,
+          interval: 5
+        })
+      }
+      case "POST /revoke": {
+        const value = request.form.get("token") ?? ""
+        const held = this.tokens.get(value) ?? this.refreshTokens.get(value)
+        if (held !== undefined) held.active = false
+        return new Response(null, { status: 200 })
+      }
       case "POST /mcp":
         return this.mcp(request)
       default:
@@ -126,6 +154,12 @@ export class World {
       }
       case "client_credentials":
         return Response.json(this.issue((form.get("scope") ?? "").split(" ").filter(Boolean)))
+      case "urn:ietf:params:oauth:grant-type:device_code": {
+        const device = this.devices.get(form.get("device_code") ?? "")
+        if (device === undefined) return refuse("invalid_grant")
+        if (device.answer === "pending") return refuse("authorization_pending")
+        return device.answer === "denied" ? refuse("access_denied") : Response.json(this.issue(device.scopes))
+      }
       default:
         return refuse("unsupported_grant_type")
     }
@@ -178,13 +212,14 @@ export class World {
         const asked = new URL(url)
         this.prompts.push(asked)
         yield* this.thinking
+        const parameters = this.pushed.get(asked.searchParams.get("request_uri") ?? "") ?? asked.searchParams
         const code = `code-${++this.count}`
         this.codes.set(code, {
-          challenge: asked.searchParams.get("code_challenge") ?? "",
-          scopes: this.grants ?? (asked.searchParams.get("scope") ?? "").split(" ").filter(Boolean),
-          redirectUri: asked.searchParams.get("redirect_uri") ?? ""
+          challenge: parameters.get("code_challenge") ?? "",
+          scopes: this.grants ?? (parameters.get("scope") ?? "").split(" ").filter(Boolean),
+          redirectUri: parameters.get("redirect_uri") ?? ""
         })
-        return this.redirect(new URLSearchParams({ code, state: asked.searchParams.get("state") ?? "" }))
+        return this.redirect(new URLSearchParams({ code, state: parameters.get("state") ?? "" }))
       })
   })
 

@@ -65,6 +65,7 @@ const program = Effect.gen(function* () {
   const { client_id: clientId, client_secret: secret, issuer } = context
   const tokens = TokenSource.layerAuthorizationCode({
     resource: url,
+    fallback: "2025-03-26",
     registration: {
       metadataDocument: { url: "https://conformance-test.local/client-metadata.json" },
       ...(clientId === undefined || issuer === undefined

@@ -447,6 +447,15 @@ describe("JwkSet", () => {
       it.scoped(name, () => Effect.map(choose(keys, asked), (actual) => assert.strictEqual(actual, expected)))
     }
 
+    it.scoped("an empty kid is not the same as none, not even after one without was found", () =>
+      Effect.gen(function* () {
+        const { network } = issuer()
+        const set = yield* setOf(network)
+        yield* set.keys({ alg: "ES256" })
+        assertUnknown(yield* Effect.either(set.keys({ alg: "ES256", kid: "" })))
+      })
+    )
+
     it.scoped("a set nested 50 000 deep neither throws nor hangs", () =>
       Effect.gen(function* () {
         const { network, state } = issuer()

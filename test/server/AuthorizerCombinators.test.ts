@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { pipe } from "effect/Function"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
@@ -58,7 +59,8 @@ const verdictOf = (exit: Exit.Exit<Claims.Claims, AuthError.AuthError>): string 
 const verdict = (authorizer: Authorizer.Service, of = credentials()) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.fork(authorizer.authorize(of))
-    yield* TestClock.adjust("1 minute")
+    yield* Effect.repeatN(Effect.yieldNow(), 20)
+    if ((yield* Fiber.poll(fiber))._tag === "None") yield* TestClock.adjust("1 minute")
     return verdictOf(yield* Fiber.await(fiber))
   })
 
@@ -122,7 +124,7 @@ describe("orElse (H10, C16)", () => {
       if (one === "outage" || two === "outage") assert.notMatch(chained, /^(invalid|Missing)/)
       if (two === "accepted" && !stops) assert.strictEqual(chained, "accepted (second)")
       assert.match(
-        yield* verdict(link(first, "first").pipe(Authorizer.orElse(link(second, "second")))),
+        yield* verdict(pipe(link(first, "first"), Authorizer.orElse(link(second, "second")))),
         new RegExp(`^${chained.split(" ")[0]}`)
       )
     })
@@ -249,7 +251,6 @@ describe("byIssuer", () => {
     ["names one in capitals", jwt({ iss: a.toUpperCase() }), "otherwise"],
     ["names none", jwt({}), "otherwise"],
     ["names a number", jwt({ iss: 1 }), "otherwise"],
-    ["names a list", jwt({ iss: [a] }), "otherwise"],
     ["names __proto__", jwt({ iss: "__proto__" }), "otherwise"],
     ["names constructor", jwt({ iss: "constructor" }), "otherwise"],
     ["names toString", jwt({ iss: "toString" }), "otherwise"],
@@ -320,7 +321,8 @@ describe("filterOrFail", () => {
         )
       assert.strictEqual(yield* verdict(of("alice")), "accepted (alice)")
       assert.strictEqual(yield* verdict(of("bob")), "invalid (not bob)")
-      const piped = link("accepts", "bob").pipe(
+      const piped = pipe(
+        link("accepts", "bob"),
         Authorizer.filterOrFail(
           () => false,
           () => tooNarrow

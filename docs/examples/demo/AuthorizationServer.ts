@@ -58,6 +58,8 @@ export interface Options {
   readonly refreshTokens?: boolean | undefined
   /** For requests without `scope`, space-separated; every scope of the resource when absent. */
   readonly defaultScope?: string | undefined
+  /** Whether devices can ask for a code that a person enters elsewhere (RFC 8628). `false` when absent. */
+  readonly deviceFlow?: boolean | undefined
   /** Whether clients can register themselves. `true` when absent. */
   readonly registration?: boolean | undefined
   /** Called when an exchange ends, just before its answer leaves. */
@@ -267,6 +269,7 @@ const configuration = (
       registration,
       registrationManagement: registration,
       clientCredentials: enabled,
+      deviceFlow: { enabled: options.deviceFlow ?? false },
       introspection: { enabled: true, allowedPolicy: ownToken },
       revocation: { enabled: true, allowedPolicy: ownToken },
       dPoP: enabled,
@@ -331,7 +334,7 @@ const makeKeys = Effect.promise(() =>
 
 /** oidc-provider's storage interface over a map. Its own in-memory one evicts after 1000 entries. */
 const makeAdapter = () => {
-  type Payload = { grantId?: string; uid?: string; consumed?: number }
+  type Payload = { grantId?: string; uid?: string; userCode?: string; consumed?: number }
   const entries = new Map<string, { readonly payload: Payload; readonly expiresAt: number }>()
   const read = (key: string) => {
     const entry = entries.get(key)
@@ -345,7 +348,12 @@ const makeAdapter = () => {
       for (const [key, { payload }] of entries) if (key.startsWith(`${model}:`) && payload.uid === uid) return read(key)
       return undefined
     },
-    findByUserCode: async () => undefined,
+    findByUserCode: async (userCode: string) => {
+      for (const [key, { payload }] of entries) {
+        if (key.startsWith(`${model}:`) && payload.userCode === userCode) return read(key)
+      }
+      return undefined
+    },
     upsert: async (id: string, payload: Payload, expiresIn?: number) => {
       const expiresAt = expiresIn === undefined ? Number.POSITIVE_INFINITY : Date.now() + expiresIn * 1000
       entries.set(`${model}:${id}`, { payload, expiresAt })

@@ -1,0 +1,237 @@
+/**
+ * Tokens that begin with a person who signs in, however that is done: discovered, asked for, refreshed, asked for again
+ * with more scopes, and given up.
+ *
+ * @since 0.1.0
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import { displayUrl } from "../discovery/GuardedHttp.js"
+import * as SingleFlight from "../discovery/SingleFlight.js"
+import * as Scopes from "../protocol/Scopes.js"
+import * as AccessToken from "./AccessToken.js"
+import { AccessRefused, type ClientError, fail } from "./ClientError.js"
+import * as ClientRegistration from "./ClientRegistration.js"
+import * as HeldGrant from "./HeldGrant.js"
+import * as Refusal from "./Refusal.js"
+import * as RenewalDecision from "./RenewalDecision.js"
+import * as RenewalMetrics from "./RenewalMetrics.js"
+import * as Revocation from "./Revocation.js"
+import * as ServerDiscovery from "./ServerDiscovery.js"
+import type * as SignIn from "./SignIn.js"
+import * as StepUpAttempts from "./StepUpAttempts.js"
+import type { StoredGrant } from "./StoredGrant.js"
+import * as TokenStore from "./TokenStore.js"
+
+/**
+ * The verbs of a source, and the one that ends it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SignInSource {
+  readonly current: Effect.Effect<Option.Option<AccessToken.AccessToken>, ClientError>
+  readonly renew: (
+    refusal: Refusal.Refusal,
+    used: Option.Option<AccessToken.AccessToken>
+  ) => Effect.Effect<AccessToken.AccessToken, ClientError>
+  readonly signOut: Effect.Effect<Revocation.SignedOut, ClientError>
+}
+
+/**
+ * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
+ * wait for it, and a caller that is interrupted harms no other; when the last one is, the prompt is withdrawn.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: SignIn.Options,
+  way: SignIn.SignIn
+): Effect.Effect<SignInSource, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { registration = {}, resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
+    const client = yield* HttpClient.HttpClient
+    const store = yield* TokenStore.TokenStore
+    const held = yield* HeldGrant.make({ ...options, endpoint, registration })
+    const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
+    const turn = yield* Effect.makeSemaphore(1)
+    const provided = <A, E>(effect: Effect.Effect<A, E, HttpClient.HttpClient | TokenStore.TokenStore>) =>
+      effect.pipe(
+        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.provideService(TokenStore.TokenStore, store)
+      )
+    let history = RenewalDecision.blank
+
+    const stop = (
+      refusal: Refusal.Refusal,
+      used: Option.Option<AccessToken.AccessToken>,
+      decision: Extract<RenewalDecision.RenewalDecision, { readonly _tag: "Stop" }>
+    ) =>
+      Effect.flatMap(Clock.currentTimeMillis, (at) => {
+        const { detail, reason } = decision
+        const { status } = refusal
+        if (Option.isSome(used)) history = { ...history, diagnosed: { token: used.value.value, status, at } }
+        const scopes = Refusal.scopes(refusal)
+        const rule = "MCP authorization, step-up: a few attempts, then a failure"
+        const url = displayUrl(refusal.url)
+        return fail((trace) => new AccessRefused({ url, status, reason, scopes, detail, rule, trace }))
+      })
+
+    const refresh = (grant: StoredGrant) =>
+      Effect.map(held.refresh(grant), ({ accessToken, requestedScopes: requested }) => {
+        history = { ...history, last: { token: accessToken.value, by: "Refresh", requested } }
+        return accessToken
+      })
+
+    const signIn = (metadata: ServerDiscovery.Resource, refusal: Refusal.Refusal, live: Option.Option<StoredGrant>) =>
+      Effect.gen(function* () {
+        const grant = Option.getOrUndefined(live)
+        const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
+        const need = { ...way.need, defaultEndpoints: !metadata.published }
+        const server = yield* ServerDiscovery.authorizationServer(displayUrl(endpoint), issuers, need)
+        const challenged = Refusal.scopes(refusal)
+        const { resource } = metadata
+        const scopes = RenewalDecision.scopes({
+          challenged,
+          configured: options.scopes,
+          resourceSupports: metadata.scopes_supported,
+          serverSupports: server.metadata.scopes_supported,
+          before: grant === undefined ? [] : Scopes.union(grant.requestedScopes, grant.accessToken.scopes)
+        })
+        const operation = refusal.status === 403 ? challenged : undefined
+        if (operation !== undefined) {
+          const stepUps = StepUpAttempts.begin(history.stepUps, operation, yield* Clock.currentTimeMillis)
+          history = { ...history, stepUps }
+        }
+        const authentication = Refusal.authentication(refusal)
+        const { issued, redirectUri, registration } = yield* way.ask({ server, resource, scopes, authentication })
+        const { accessToken, refreshToken } = issued
+        const now = yield* Clock.currentTimeMillis
+        yield* held.replace({
+          schemaVersion: 1,
+          issuer: registration.issuer,
+          clientId: registration.clientId,
+          resource,
+          redirectUri,
+          tokenEndpoint: server.tokenEndpoint,
+          tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
+          revocationEndpoint: server.metadata.revocation_endpoint,
+          accessToken,
+          refreshToken,
+          requestedScopes: scopes,
+          issuedAt: now
+        })
+        history = {
+          ...history,
+          last: { token: accessToken.value, by: "SignIn", requested: scopes },
+          signIns: refusal.status === 401 ? [...history.signIns.slice(-9), now] : history.signIns,
+          stepUps: StepUpAttempts.conclude(history.stepUps, operation, accessToken.scopes)
+        }
+        return accessToken
+      }).pipe(provided)
+
+    const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
+      Effect.gen(function* () {
+        const stored = yield* held.reload
+        const now = yield* Clock.currentTimeMillis
+        const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
+        if (decision._tag === "Use") return decision.token
+        if (decision._tag === "Stop") return yield* stop(refusal, used, decision)
+        // A challenge may mean that the metadata has changed: it is read anew, and what is held counts only by it.
+        const metadata = yield* ServerDiscovery.resource({
+          endpoint,
+          challengeUrl: Refusal.metadataUrl(refusal),
+          policy: options.resourcePolicy,
+          fallback: way.fallback
+        }).pipe(provided)
+        const live = Option.filter(
+          stored,
+          (grant) => metadata.authorization_servers.includes(grant.issuer) && grant.resource === metadata.resource
+        )
+        if (decision._tag === "Refresh" && Option.isSome(live)) {
+          const refreshed = yield* Effect.either(refresh(live.value))
+          if (refreshed._tag === "Right") return refreshed.right
+          const error = refreshed.left
+          const terminal = error._tag === "TokenRefused"
+          if (
+            !terminal ||
+            (error.error === "invalid_client" && ClientRegistration.isConfigured(registration, live.value))
+          ) {
+            return yield* Effect.fail(error)
+          }
+          yield* DiscoveryTrace.decide("sign in again", `the refresh token is refused: ${error.error}`)
+        }
+        if (refusal.status === 403 && Option.isSome(used) && Refusal.scopes(refusal).length === 0) {
+          const known = options.scopes ?? metadata.scopes_supported ?? []
+          if (Scopes.missing(known, used.value.scopes).length === 0) {
+            const detail = "the challenge names no scope, and the token has every scope that is known"
+            return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
+          }
+        }
+        return yield* signIn(metadata, refusal, live)
+      })
+
+    /** One run for all who come with the same need, recorded and counted once. */
+    const shared = (
+      cause: RenewalMetrics.Cause,
+      need: ReadonlyArray<string>,
+      run: Effect.Effect<AccessToken.AccessToken, ClientError>
+    ) =>
+      flights(JSON.stringify([cause, ...need]), DiscoveryTrace.collect(() => run).pipe(RenewalMetrics.observe(cause)))
+
+    const current = Effect.gen(function* () {
+      const found = yield* held.get
+      if (Option.isNone(found)) return Option.none()
+      const { accessToken, refreshToken } = found.value
+      const now = yield* Clock.currentTimeMillis
+      if (!held.isDue(found.value, now)) return Option.some(accessToken)
+      // An expired token is not sent: the refusal of a request without one starts the renewal just as well.
+      const fallback = AccessToken.isExpired(accessToken, now) ? Option.none() : Option.some(accessToken)
+      if (refreshToken === undefined) return fallback
+      const need = [Redacted.value(accessToken.value)]
+      const refreshed = yield* Effect.either(shared("expiry", need, refresh(found.value)))
+      if (refreshed._tag === "Right") return Option.some(refreshed.right)
+      const terminal = refreshed.left._tag === "TokenRefused"
+      return Option.isSome(fallback) || terminal ? fallback : yield* Effect.fail(refreshed.left)
+    })
+
+    const revoke = (grant: StoredGrant) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const { accessToken: access, refreshToken, revocationEndpoint: endpoint } = grant
+        const accessToken = AccessToken.isExpired(access, now) ? undefined : access.value
+        const client = yield* ClientRegistration.recall(registration, grant)
+        if (Option.isNone(client)) return Revocation.unknownClient(grant.issuer, refreshToken, accessToken)
+        const revoked = yield* Revocation.revokeAll({ endpoint, client: client.value, refreshToken, accessToken })
+        return { issuer: Option.some(grant.issuer), ...revoked }
+      }).pipe(provided)
+
+    const signOut = Effect.map(held.surrender(revoke), (signedOut) => {
+      history = RenewalDecision.blank
+      return Option.getOrElse(signedOut, () => Revocation.nobody)
+    })
+
+    return {
+      current,
+      signOut: DiscoveryTrace.collect(() => signOut),
+      renew: (refusal, used) =>
+        Effect.gen(function* () {
+          const stored = yield* held.get
+          const now = yield* Clock.currentTimeMillis
+          const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
+          if (decision._tag === "Use") return decision.token
+          const cause = refusal.status === 401 ? "unauthorized" : "insufficient_scope"
+          const token = Option.toArray(used).map(({ value }) => Redacted.value(value))
+          // One after the other: what the first obtains may be what the second needs.
+          const run = turn.withPermits(1)(renew(refusal, used))
+          const stronger = JSON.stringify(Refusal.authentication(refusal) ?? {})
+          return yield* shared(cause, [Scopes.render(Refusal.scopes(refusal)), stronger, ...token], run)
+        })
+    }
+  })
