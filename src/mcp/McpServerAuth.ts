@@ -87,9 +87,13 @@ export const layerHttpRouter = (
   never,
   HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
 > =>
-  McpServer.layerHttpRouter(options).pipe(
-    Layer.provide(scopeGate.combine(HttpLayerRouterAuth.middleware).layer),
-    Layer.provideMerge(ToolScopes.layer)
+  // Layers are shared by reference: two servers of one router would have the same tools, and the guard of the first.
+  Layer.suspend(() =>
+    McpServer.layerHttpRouter(options).pipe(
+      Layer.provide(scopeGate.combine(HttpLayerRouterAuth.middleware).layer),
+      Layer.provideMerge(ToolScopes.layer),
+      Layer.fresh
+    )
   )
 
 /** Checks once more where the handler runs, whatever way the call took. */

@@ -125,6 +125,11 @@ const checked = Options.pipe(
     if (options.allowInsecureResource !== true) {
       issue(["resource"], quote(options.resource, insecureUrl(options.resource)))
     }
+    for (const name of ["requiredScopes", "challengeScopes", "scopesSupported"] as const) {
+      // It asks an authorization server for refresh tokens; a resource has no use for it (MCP, refresh tokens).
+      if (options[name]?.includes("offline_access"))
+        issue([name], quote("offline_access", "must not be listed by a resource"))
+    }
     const managed = new Set<string>(Object.values(managedFields))
     for (const field of Object.keys(options.metadata ?? {})) {
       if (managed.has(field)) issue(["metadata", field], "is set by an option of its own and may not be set here")

@@ -98,7 +98,12 @@ const run = <A>(
       return broken === undefined ? Effect.succeed(value) : new TenancyError({ resolver, detail: broken })
     }),
     Effect.interruptible,
-    Effect.tapError((error) => Effect.logWarning(`Tenancy: ${error.message}`, error.cause ?? ""))
+    // As a Cause, because most loggers print nothing of an error that is a mere message.
+    Effect.tapError((error) =>
+      error.cause === undefined
+        ? Effect.logWarning(`Tenancy: ${error.message}`)
+        : Effect.logWarning(`Tenancy: ${error.message}`, Cause.fail(error.cause))
+    )
   )
 
 const list = (value: string | ReadonlyArray<string>): ReadonlyArray<string> =>

@@ -19,6 +19,7 @@ import {
   TokenSource,
   TokenStore
 } from "../../src/client/index.js"
+import type * as ClientAuthentication from "../../src/discovery/ClientAuthentication.js"
 import * as AuthorizationRequest from "../../src/protocol/AuthorizationRequest.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
 
@@ -38,7 +39,7 @@ const privateKey = Effect.promise(async () => {
 })
 
 describe("discovery", () => {
-  it.effect("CL-01 PR-03: from the 401 to the resource's document, to its server's, each by GET", () =>
+  it.effect("CL-01 CL-02 PR-03: from the 401 to the resource's document, to its server's, each by GET", () =>
     Effect.gen(function* () {
       const world = new World()
       assert.strictEqual(yield* Effect.provide(status, world.source()), 200)
@@ -304,6 +305,68 @@ describe("the request and its response", () => {
     })
   )
 
+  it.effect("CL-40 CL-41 CL-46 CL-47 RI-07: PKCE with S256, and one and the same resource in every request", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      yield* Effect.gen(function* () {
+        yield* status
+        yield* revoke(world)
+        yield* status
+        world.requiredScopes = ["mcp:write"]
+        yield* status
+      }).pipe(Effect.provide(world.source()))
+      assert.lengthOf(world.prompts, 2)
+      for (const { searchParams } of world.prompts) {
+        assert.strictEqual(searchParams.get("code_challenge_method"), "S256")
+        assert.match(searchParams.get("code_challenge") ?? "", /^[\w-]{43}$/)
+        assert.deepStrictEqual(searchParams.getAll("resource"), [endpoint])
+      }
+      const forms = tokenForms(world)
+      assert.deepStrictEqual(
+        forms.map((form) => [form.get("grant_type"), form.getAll("resource"), form.has("code_verifier")]),
+        [
+          ["authorization_code", [endpoint], true],
+          ["refresh_token", [endpoint], false],
+          ["authorization_code", [endpoint], true]
+        ]
+      )
+      assert.notStrictEqual(forms[0]?.get("code_verifier"), forms[2]?.get("code_verifier"))
+    })
+  )
+
+  it.effect("CL-42 CL-43: whether the server does S256 is looked at first, and one that does not is not asked", () =>
+    Effect.gen(function* () {
+      for (const methods of [[], ["plain"], ["s256"]]) {
+        const world = new World()
+        world.metadata = { code_challenge_methods_supported: methods }
+        yield* Effect.flip(Effect.provide(status, world.source()))
+        assert.lengthOf(world.prompts, 0)
+        assert.strictEqual(world.times("/reg"), 0)
+      }
+    })
+  )
+
+  it.effect("CL-51: a redirect URI that others can read is refused, before anything is registered or opened", () =>
+    Effect.gen(function* () {
+      for (const uri of ["http://10.0.0.1/callback", "http://app.example/callback", "my-app://callback"]) {
+        const world = new World()
+        const opened: Array<string> = []
+        const user = AuthorizeUser.layer({
+          redirectUri: uri,
+          authorize: (url) => Effect.sync(() => new URLSearchParams({ state: opened.push(url).toString() }))
+        })
+        const source = TokenSource.layerAuthorizationCode({ resource: endpoint }).pipe(
+          Layer.provide([TokenStore.layerMemory, user]),
+          Layer.provideMerge(world.layerHttp)
+        )
+        const error = yield* Effect.flip(Effect.provide(status, source))
+        assert.strictEqual(error._tag, "AuthorizeUserError", uri)
+        assert.lengthOf(opened, 0)
+        assert.strictEqual(world.times("/reg"), 0)
+      }
+    })
+  )
+
   it.effect("CL-53: the answer is judged by what was recorded before the prompt, whatever has changed meanwhile", () =>
     Effect.gen(function* () {
       const world = new World()
@@ -535,10 +598,10 @@ describe("tokens", () => {
 })
 
 describe("client credentials", () => {
-  const machine = (world: World, credentials: Partial<TokenSource.ClientCredentialsOptions["credentials"][number]>) =>
+  const machine = (world: World, credentials: ClientAuthentication.Credentials) =>
     TokenSource.layerClientCredentials({
       resource: endpoint,
-      credentials: [{ issuer, clientId: "job", ...credentials }] as TokenSource.ClientCredentialsOptions["credentials"]
+      credentials: [{ issuer, clientId: "job", ...credentials }]
     }).pipe(Layer.provideMerge(world.layerHttp))
 
   const clientSecret = Redacted.make("s3cret")
@@ -689,7 +752,7 @@ describe("the seam", () => {
     Effect.gen(function* () {
       const world = new World()
       const before = globalThis.fetch
-      globalThis.fetch = () => Promise.reject(new Error("not through here"))
+      globalThis.fetch = (() => Promise.reject(new Error("not through here"))) as unknown as typeof globalThis.fetch
       yield* Effect.provide(status, world.source()).pipe(
         Effect.ensuring(
           Effect.sync(() => {
@@ -721,7 +784,7 @@ describe("asking a person", () => {
   }
 
   it.effect(
-    "A-03 A-04: it listens on the literal address, for as long as it waits, and on both families for localhost",
+    "A-02 A-03 A-04: it listens on the literal address, for as long as it waits, and on both families for localhost",
     () =>
       Effect.gen(function* () {
         const { heard, listen } = recording()

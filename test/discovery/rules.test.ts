@@ -47,7 +47,8 @@ describe("authorization server metadata", () => {
         protected_resources: ["https://mcp.example.com/mcp"]
       }
       const network = Network.make(Network.documents({ [oauth]: { ...members, something_else: [1] } }))
-      assert.deepStrictEqual({ ...(yield* discover(network)) }, members)
+      const read: Readonly<Record<string, unknown>> = { ...(yield* discover(network)) }
+      assert.deepStrictEqual(read, members)
     })
   )
 })

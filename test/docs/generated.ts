@@ -15,5 +15,10 @@ export const hold = (document: string, name: string, content: string): void => {
   assert.isTrue(pattern.test(text), `${document} has no part ${name}`)
   const written = text.replace(pattern, (_, open, close) => `${open}${content.trimEnd()}\n${close}`)
   if (process.env["UPDATE_DOCS"] === "1") writeFileSync(file, written)
-  else assert.strictEqual(text, written, `${document} is stale: run UPDATE_DOCS=1 npx vitest run test/docs`)
+  else
+    assert.strictEqual(
+      text,
+      written,
+      `${document} is stale: run UPDATE_DOCS=1 npx vitest run test/docs test/specification`
+    )
 }

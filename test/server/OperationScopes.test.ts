@@ -1,14 +1,20 @@
+import { createServer } from "node:http"
+import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
+import * as Layer from "effect/Layer"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
 import * as OperationScopes from "../../src/server/OperationScopes.js"
 import { nonsense, operations, scopesOf } from "../vectors/OperationScopes.js"
 import { configOf, missingChallenge, type Question, scopeChallenge, send } from "./fixtures/Guarded.js"
+import * as RawHttp from "./fixtures/RawHttp.js"
 
 const lookUp = (name: string): ReadonlyArray<string> => (Object.hasOwn(scopesOf, name) ? (scopesOf[name] ?? []) : [])
 const scopes: OperationScopes.OperationScopes = { tool: lookUp, resource: lookUp, prompt: lookUp }
@@ -42,8 +48,7 @@ describe("OperationScopes", () => {
         const { ask, read } = serving()
         const granted = yield* ask(needed, { body })
         assert.strictEqual(granted.status, 200)
-        // A web request's text has no byte order mark any more.
-        assert.deepStrictEqual(read, [body.replace(/^\ufeff/, "")])
+        assert.deepStrictEqual(read, [body])
         for (const lacking of needed) {
           const answer = yield* ask(
             every.filter((scope) => scope !== lacking),
@@ -65,6 +70,33 @@ describe("OperationScopes", () => {
       })
     )
   }
+
+  // Some parsers pass over a byte order mark, so that a server behind may find an operation where the check found none.
+  // A bug that is known and not mended: the test turns red when it is, and then becomes `it.scopedLive`.
+  it.scopedLive.fails("G2 a byte order mark hides no operation", () =>
+    Effect.gen(function* () {
+      const app = Effect.succeed(HttpServerResponse.text("served")).pipe(
+        OperationScopes.middleware(scopes),
+        HttpAppAuth.middleware
+      )
+      const context = yield* Layer.build(
+        HttpServer.serve(app).pipe(
+          Layer.provide(Authorizer.layerTest({ t: { scopes: ["mcp:tools"] } })),
+          Layer.provide(Layer.succeed(AuthConfig.AuthConfig, configOf())),
+          Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+        )
+      )
+      const { address } = Context.get(context, HttpServer.HttpServer)
+      const answer = yield* Effect.promise(() =>
+        RawHttp.send(address._tag === "TcpAddress" ? address.port : 0, {
+          method: "POST",
+          headers: [["Authorization", "Bearer t"]],
+          body: '\ufeff{"method":"tools/call","params":{"name":"delete_file"}}'
+        })
+      )
+      assert.notStrictEqual(answer.status, 200)
+    })
+  )
 
   it("required: of a value that no JSON makes", () => {
     for (const value of [undefined, Symbol("x"), () => "tools/call", Number.NaN]) {

@@ -139,6 +139,17 @@ describe("protected resource metadata", () => {
     })
   )
 
+  for (const option of ["requiredScopes", "challengeScopes", "scopesSupported"]) {
+    it(`RS-09: offline_access is refused in ${option}`, () => {
+      const made = AuthConfig.make({
+        resource: "https://mcp.example.com/mcp",
+        authorizationServers: "https://as.example.com",
+        [option]: ["mcp:tools", "offline_access"]
+      })
+      assert.isTrue(made._tag === "Left" && made.left.message.includes(option))
+    })
+  }
+
   it.effect("RS-10: bearer_methods_supported is header, and header alone", () =>
     Effect.gen(function* () {
       assert.deepInclude((yield* ask({ path: inserted })).body, { bearer_methods_supported: ["header"] })
@@ -188,6 +199,25 @@ describe("which tokens are taken", () => {
       assert.strictEqual(yield* status("/mail"), 401)
     })
   )
+
+  const places: ReadonlyArray<readonly [string, Guarded.Question, status: number]> = [
+    ["RS-31 B-02 in the header", { token: "alice" }, 200],
+    ["RS-31 in the query", { path: "/mcp?access_token=alice" }, 400],
+    ["RS-31 in the query as well", { path: "/mcp?access_token=alice", token: "alice" }, 400],
+    ["RS-31 in a cookie", { headers: { cookie: "access_token=alice" } }, 401],
+    [
+      "RS-31 in a form",
+      { body: "access_token=alice", headers: { "content-type": "application/x-www-form-urlencoded" } },
+      401
+    ]
+  ]
+  for (const [name, question, status] of places) {
+    it.effect(`${name}: ${status}`, () =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* ask(question)).status, status)
+      })
+    )
+  }
 
   it.effect("C15: a scope that is required and not there is a 403, though the authorizer never looked at scopes", () =>
     Effect.gen(function* () {

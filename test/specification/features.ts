@@ -66,7 +66,7 @@ export const sections: ReadonlyArray<Section> = [
       feature("B4", "White space is no token.", "protocol/BearerCredentials"),
       feature("B5", "The authorizer gets token, method, headers and the configured URL.", "server/Authorizer Guard"),
       feature("B6", "Resolvers get the request.", "server/Tenancy"),
-      openFeature("B7", "`Origin` is checked before the token.", "nothing here looks at `Origin`"),
+      feature("B7", "`Origin` is checked before the token.", "server/OriginCheck"),
       feature("B8", "Two headers, or a malformed one: 400.", "server/Guard, protocol/BearerCredentials")
     ]
   },
@@ -142,10 +142,9 @@ export const sections: ReadonlyArray<Section> = [
       feature("E17", "`resource_metadata` fixed, by request or derived.", "server/AuthConfig Tenancy"),
       feature("E18", "One module reads and writes the header.", "protocol/WwwAuthenticate"),
       feature("E19", "CORS exposes the header.", "server/Guard"),
-      openFeature(
+      feature(
         "E20",
-        "401 starts the flow; the form in `_meta` too.",
-        "the form in `_meta` comes with a later issue",
+        "401 starts the flow; the form in `_meta` comes with a later issue.",
         "server/Challenge, client/Refusal"
       )
     ]
@@ -191,10 +190,9 @@ export const sections: ReadonlyArray<Section> = [
       noFeature("H9", "Basic.", "out of scope"),
       feature("H10", "A chain, in which an outage is not invalid.", "server/Authorizer"),
       noFeature("H11", "Compound JWTs with a shared secret.", "out of scope"),
-      openFeature(
+      feature(
         "H12",
-        "JWKS, introspection, DPoP, mTLS.",
-        "DPoP and mTLS come with later issues",
+        "JWKS and introspection; DPoP and mTLS come with later issues.",
         "server/JwtAuthorizer IntrospectionAuthorizer"
       )
     ]

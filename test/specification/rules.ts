@@ -74,7 +74,7 @@ export const sections: ReadonlyArray<Section> = [
         "M",
         "`resource` is the identifier from which clients derive the URL of the document.",
         "9728 §3.3",
-        "the root document of a resource with a path names that resource and not the origin (feature F2 asks for it): a client that is strict finds the path-inserted document first, and has no use for the root one",
+        "the root document of a resource with a path names that resource and not the origin (feature F2 asks for it, docs/decisions/0005 says why): a client that is strict finds the path-inserted document first, and has no use for the root one",
         "server/AuthConfig ResourceMetadata"
       ),
       kept(
@@ -85,12 +85,12 @@ export const sections: ReadonlyArray<Section> = [
         "server/AuthConfig, protocol/ResourceIdentifier"
       ),
       kept("RS-08", "S", "`scopes_supported` is a small set for basic use.", "Overview; SBP", "server/AuthConfig"),
-      open(
+      kept(
         "RS-09",
         "SN",
         "No `offline_access` in metadata and challenges.",
         "Overview › Refresh Tokens",
-        "`AuthConfig` takes it without a word"
+        "server/AuthConfig"
       ),
       kept("RS-10", "N", "`bearer_methods_supported` is `header`.", "9728 §2", "server/AuthConfig"),
       kept(
@@ -564,13 +564,7 @@ export const sections: ReadonlyArray<Section> = [
       leftOut("SEC-24", "M", "Exact redirect URIs.", "SBP", PROXY),
       leftOut("SEC-25", "M", "`state` of the other leg.", "SBP", PROXY),
       leftOut("SEC-26", "M", "Tokens mapped to tokens.", "2025-03-26", PROXY),
-      open(
-        "SEC-30",
-        "M",
-        "`Origin` is validated; a disallowed one is a 403.",
-        "Transport",
-        "nothing here looks at `Origin`"
-      ),
+      kept("SEC-30", "M", "`Origin` is validated; a disallowed one is a 403.", "Transport", "server/OriginCheck"),
       kept(
         "SEC-40",
         "M",

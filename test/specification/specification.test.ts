@@ -180,10 +180,11 @@ describe("which ids titles name", () => {
   it("those of tables, where a title is made of them", () => {
     const text = `
       import { vectors } from "../vectors/More.js"
-      const table = [["RS-01 one"], ["two (RS-02)"], ["three, of which RS-03 speaks"], ["YWJj-A1-x", "RS-04, CL-01: x"]]
+      const table = [["RS-01 one"], ["two (RS-02)"], ["three, of which RS-03 speaks"], ["YWJj-A1-x", "RS-04, CL-01: x"], { kid: "K1", row: "J6" }]
       for (const [name] of table) it(name, () => x)`
     assert.deepStrictEqual(proved(text, `export const vectors = [{ row: "RS-05, an import" }]`), [
       "CL-01",
+      "J6",
       "RS-01",
       "RS-02",
       "RS-04",

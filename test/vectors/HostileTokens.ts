@@ -361,16 +361,11 @@ const signatures: ReadonlyArray<HostileRow> = [
     resigned((head, payload, signature) => `${head}.${payload}.${signature}==`),
     { knownBug: true }
   ),
-  row(
-    "W-02",
-    "padding behind the payload",
-    "invalid",
-    (forge) =>
-      Keys.compactOf(
-        `${Keys.part({ alg: "ES256", typ: "at+jwt", kid: "es" })}.${Keys.part(forge.claims)}=`,
-        forge.es.sign
-      ),
-    { knownBug: true }
+  row("B-03", "padding behind the payload", "token", (forge) =>
+    Keys.compactOf(
+      `${Keys.part({ alg: "ES256", typ: "at+jwt", kid: "es" })}.${Keys.part(forge.claims)}=`,
+      forge.es.sign
+    )
   )
 ]
 

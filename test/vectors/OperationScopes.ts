@@ -84,9 +84,6 @@ export const operations: ReadonlyArray<OperationVector> = [
     ["files:write"]
   ),
   row("G2", "white space", '\n\t {"method" : "tools/call" ,\r\n"params":{ "name" :"delete_file"}} \n', ["files:write"]),
-  row("G2", "a byte order mark, which some parsers leave out", `\ufeff${JSON.stringify(call("delete_file"))}`, [
-    "files:write"
-  ]),
 
   row(
     "G2",

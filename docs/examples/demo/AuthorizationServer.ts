@@ -247,6 +247,7 @@ const configuration = (
       AccessToken: ttl,
       ClientCredentials: ttl,
       AuthorizationCode: 60,
+      DeviceCode: 600,
       Grant: 14 * day,
       IdToken: 3600,
       Interaction: 3600,
@@ -269,7 +270,7 @@ const configuration = (
       registration,
       registrationManagement: registration,
       clientCredentials: enabled,
-      deviceFlow: { enabled: options.deviceFlow ?? false },
+      deviceFlow: { enabled: options.deviceFlow ?? false, ...devicePages },
       introspection: { enabled: true, allowedPolicy: ownToken },
       revocation: { enabled: true, allowedPolicy: ownToken },
       dPoP: enabled,
@@ -318,6 +319,24 @@ const giveScope = ({ oidc: { client, params, route } }: Context, scope: string) 
 const withoutWebFont = async (context: { body: unknown }, next: () => Promise<void>) => {
   await next()
   if (typeof context.body === "string") context.body = context.body.replace(/@import url\([^)]*\);/, "")
+}
+
+const page = (context: Context, title: string, body: string) => {
+  context.type = "html"
+  context.body = `<!DOCTYPE html><html><head><title>${title}</title></head><body><h1>${title}</h1>${body}</body></html>`
+}
+
+/** The forms are oidc-provider's own, and come without buttons. */
+const devicePages = {
+  userCodeInputSource: (context: Context, form: string) =>
+    page(context, "Sign in a device", `${form}<button type="submit" form="op.deviceInputForm">Continue</button>`),
+  userCodeConfirmSource: (context: Context, form: string, _: Client, __: unknown, userCode: string) =>
+    page(
+      context,
+      "Confirm the device",
+      `<p>${escapeHtml(userCode)}</p>${form}<button type="submit" form="op.deviceConfirmForm">Continue</button>`
+    ),
+  successSource: (context: Context) => page(context, "Signed in", "<p>Go back to the device.</p>")
 }
 
 const escapeHtml = (text: string) => text.replace(/[&<>"]/g, (char) => `&#${char.charCodeAt(0)};`)
