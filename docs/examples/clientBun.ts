@@ -39,7 +39,8 @@ const program = Effect.gen(function* () {
 )
 
 const tokens = TokenSource.layerAuthorizationCode({ resource }).pipe(
-  Layer.provide([BunAuthorizeUser.layer({ application: "the example" }), TokenStore.layerMemory])
+  Layer.provide([BunAuthorizeUser.layer({ application: "the example" }), TokenStore.layerMemory]),
+  Layer.provideMerge(FetchHttpClient.layer)
 )
 
-program.pipe(Effect.provide(tokens), Effect.provide(FetchHttpClient.layer), BunRuntime.runMain)
+program.pipe(Effect.provide(tokens), BunRuntime.runMain)

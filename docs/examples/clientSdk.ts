@@ -27,7 +27,8 @@ const program = Effect.gen(function* () {
 }).pipe(Effect.scoped)
 
 const tokens = TokenSource.layerAuthorizationCode({ resource }).pipe(
-  Layer.provide([NodeAuthorizeUser.layer(), TokenStore.layerMemory])
+  Layer.provide([NodeAuthorizeUser.layer(), TokenStore.layerMemory]),
+  Layer.provideMerge(FetchHttpClient.layer)
 )
 
-program.pipe(Effect.provide(tokens), Effect.provide(FetchHttpClient.layer), NodeRuntime.runMain)
+program.pipe(Effect.provide(tokens), NodeRuntime.runMain)

@@ -76,14 +76,17 @@ const isForeign = (token: string, issuer: string): boolean => {
 /** After this, metadata is looked at again, so that a moved endpoint is found; what was known serves until then. */
 const METADATA_AGE_MILLIS = 600_000
 
-/** Errors of a 400 that are about this server and say nothing of the token (RFC 6749 §5.2). */
-const aboutThisServer = ["invalid_client", "unauthorized_client"]
+/**
+ * Errors of a 400 that are about the token: what some issuers say of a JWT, or in place of `active`. All others are about
+ * the request, and so about this server: credentials that are badly encoded, for instance, are `invalid_request`.
+ */
+const aboutTheToken = ["unsupported_token_type", "invalid_token"]
 
 /**
  * Makes the authorizer. It fails closed: where the issuer is not reached, refuses this server's credentials or answers
- * nonsense, the result is `ServerError` with `Retry-After`, and never "valid" nor "invalid". A 400 says of the token that
- * the issuer does not know it, which is not active, unless it names `invalid_client` or `unauthorized_client`. Dies where
- * several issuers are configured and `issuer` does not say which.
+ * nonsense, the result is `ServerError` with `Retry-After`, and never "valid" nor "invalid". A 400 counts as "not active"
+ * where its error is about the token: `unsupported_token_type` or `invalid_token`. Dies where several issuers are
+ * configured and `issuer` does not say which.
  *
  * @since 0.1.0
  * @category constructors
@@ -161,7 +164,7 @@ export const make = (
         )
         if (response.status === 400) {
           const { error } = yield* Effect.orElseSucceed(decodeError(response), () => ({ error: "" }))
-          if (!aboutThisServer.includes(error)) return { active: false } as const
+          if (aboutTheToken.includes(error)) return { active: false } as const
         }
         if (response.status !== 200) return yield* Effect.flip(GuardedHttp.statusError(response))
         return options.signed === undefined

@@ -111,16 +111,21 @@ export const toClaims = (
 }
 
 /** What is wrong with a signed answer, without its claims: errors of `jose` hold them, and this one is logged. */
-const unacceptable = (error: unknown): Error =>
-  new Error(
-    `the signed answer is not acceptable: ${
-      error instanceof Jose.errors.JWTClaimValidationFailed || error instanceof Jose.errors.JWTExpired
-        ? error.claim
-        : error instanceof Jose.errors.JOSEError
-          ? error.code
-          : "it is no JWS"
-    }`
-  )
+const unacceptable =
+  (response: GuardedHttp.Response) =>
+  (error: unknown): GuardedHttp.FetchError =>
+    new GuardedHttp.FetchError({
+      url: GuardedHttp.displayUrl(response.url),
+      reason: "Malformed",
+      status: response.status,
+      detail: `the signed answer is not acceptable: ${
+        error instanceof Jose.errors.JWTClaimValidationFailed || error instanceof Jose.errors.JWTExpired
+          ? error.claim
+          : error instanceof Jose.errors.JOSEError
+            ? error.code
+            : "it is no JWS"
+      }`
+    })
 
 /**
  * Reads a signed answer (RFC 9701 §5): signed by the issuer with one of the algorithms, of its own type, for one of these
@@ -137,15 +142,15 @@ export const decodeSigned = (
     readonly audience: ReadonlyArray<string>
     readonly keySet: JwkSet.JwkSet
   }
-): Effect.Effect<IntrospectionResponse, Error> =>
+): Effect.Effect<IntrospectionResponse, GuardedHttp.FetchError | JwkSet.UnknownKey | JwkSet.JwkSetUnavailable> =>
   Effect.gen(function* () {
     const { algorithms, audience, issuer, keySet } = expected
     const { alg, kid } = yield* Effect.try({
       try: () => Jose.decodeProtectedHeader(response.body),
-      catch: unacceptable
+      catch: unacceptable(response)
     })
     if (alg === undefined || !algorithms.includes(alg))
-      return yield* Effect.fail(unacceptable(new Jose.errors.JOSEAlgNotAllowed()))
+      return yield* Effect.fail(unacceptable(response)(new Jose.errors.JOSEAlgNotAllowed()))
     const keys = yield* keySet.keys({ alg, kid: typeof kid === "string" ? kid : undefined })
     const verification: Jose.JWTVerifyOptions = {
       algorithms: [alg],
@@ -159,7 +164,10 @@ export const decodeSigned = (
     }
     const { payload } = yield* Effect.firstSuccessOf(
       keys.map((key) =>
-        Effect.tryPromise({ try: () => Jose.jwtVerify(response.body, key, verification), catch: unacceptable })
+        Effect.tryPromise({
+          try: () => Jose.jwtVerify(response.body, key, verification),
+          catch: unacceptable(response)
+        })
       )
     )
     return yield* decode({ ...response, body: JSON.stringify(payload["token_introspection"] ?? null) })

@@ -82,8 +82,7 @@ describe.runIf(process.platform === "linux")("docs/examples", () => {
         HttpClientAuth.transform()(client).post(endpoint)
       ).pipe(
         Effect.map((response) => response.status),
-        Effect.provide(layerCommand({ resource: endpoint, command: "sh", args })),
-        Effect.provide(FetchHttpClient.layer)
+        Effect.provide([layerCommand({ resource: endpoint, command: "sh", args }), FetchHttpClient.layer])
       )
       rmSync(folder, { recursive: true })
       assert.strictEqual(status, 200)

@@ -71,10 +71,7 @@ const connect = {
         progress,
         callTool: (name) =>
           Effect.map(
-            Effect.tryPromise({
-              try: () => client.callTool({ name, arguments: {} }, { onprogress }),
-              catch: (cause) => cause
-            }),
+            Effect.tryPromise(() => client.callTool({ name, arguments: {} }, { onprogress })),
             text
           )
       } satisfies Connected
@@ -94,10 +91,7 @@ const connect = {
         progress,
         callTool: (name) =>
           Effect.map(
-            Effect.tryPromise({
-              try: () => client.callTool({ name, arguments: {} }, undefined, { onprogress }),
-              catch: (cause) => cause
-            }),
+            Effect.tryPromise(() => client.callTool({ name, arguments: {} }, undefined, { onprogress })),
             text
           )
       } satisfies Connected

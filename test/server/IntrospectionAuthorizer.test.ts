@@ -219,10 +219,8 @@ describe("what an answer says of a token (N-02, N-03)", () => {
 describe("what the endpoint answers (N-04)", () => {
   const error = (code: string, status: number) => Network.json({ error: code }, { status })
   const inactive: ReadonlyArray<readonly [string, Response]> = [
-    ["400 without a body", new Response(null, { status: 400 })],
-    ["400 of a page", new Response("<html>", { status: 400 })],
-    ["400 invalid_request", error("invalid_request", 400)],
-    ["400 unsupported_token_type, as for JWTs", error("unsupported_token_type", 400)]
+    ["400 unsupported_token_type, as for JWTs", error("unsupported_token_type", 400)],
+    ["400 invalid_token", error("invalid_token", 400)]
   ]
   it.scoped.each(inactive)("%s is inactive", ([, response]) =>
     Effect.gen(function* () {
@@ -235,6 +233,10 @@ describe("what the endpoint answers (N-04)", () => {
   const inAnHour = new Date((now + 3600) * 1000).toUTCString()
   const inAMinute = new Date((now + 60) * 1000).toUTCString()
   const outages: ReadonlyArray<readonly [string, Endpoint.Answer, string?]> = [
+    ["400 without a body", new Response(null, { status: 400 })],
+    ["400 of a page", new Response("<html>", { status: 400 })],
+    ["400 with an error that is no string", Network.json({ error: ["invalid_token"] }, { status: 400 })],
+    ["400 invalid_request, which is about the request", error("invalid_request", 400)],
     ["400 invalid_client, which is about us", error("invalid_client", 400)],
     ["400 unauthorized_client, which is about us", error("unauthorized_client", 400)],
     ["401 to our credentials", error("invalid_client", 401)],

@@ -136,7 +136,7 @@ export const refused: ReadonlyArray<ConfigVector> = [
     rule: "is not an option: provide an Authorizer layer"
   },
 
-  ...["requiredScopes", "scopesSupported"].flatMap((option) => [
+  ...["requiredScopes", "challengeScopes", "scopesSupported"].flatMap((option) => [
     scope(option, 5, "Expected string, actual 5"),
     scope(option, null, "Expected string, actual null"),
     scope(option, "", TOKEN),
@@ -144,7 +144,15 @@ export const refused: ReadonlyArray<ConfigVector> = [
     scope(option, 'a"b', TOKEN),
     scope(option, "a\\b", TOKEN),
     scope(option, "a\nb", TOKEN),
-    scope(option, "é", TOKEN)
+    scope(option, "é", TOKEN),
+    {
+      row: "RS-09",
+      name: `${option} with offline_access`,
+      options: { ...good, [option]: ["mcp:tools", "offline_access"] },
+      path: [option],
+      rule: "must not be listed by a resource",
+      value: '"offline_access"'
+    }
   ]),
   {
     row: "A21",
