@@ -294,6 +294,20 @@ describe("JwkSet", () => {
         yield* set.keys(header(second))
       })
     )
+
+    it.scoped("nor while an outage shows within the cooldown of an earlier unknown key", () =>
+      Effect.gen(function* () {
+        const { network, state } = issuer()
+        const set = yield* setOf(network, { maxAge: "1 second" })
+        yield* set.keys(header(first))
+        assertUnknown(yield* Effect.either(set.keys(unknown(1))))
+        state.answer = () => Network.unreachable
+        yield* TestClock.adjust("1001 millis")
+        yield* set.keys(header(first))
+        yield* settle
+        assertUnavailable(yield* Effect.either(set.keys(unknown(2))))
+      })
+    )
   })
 
   describe("age", () => {

@@ -66,11 +66,12 @@ describe("npm run demo", () => {
       /200 {2}client → MCP server .*oauth-protected-resource\/mcp/,
       /200 {2}client → authorization server .*oauth-authorization-server/,
       /201 {2}client → authorization server .*POST \/reg/,
-      /303 {2}person → authorization server .*PKCE S256, resource, scope "mcp:tools"$/m,
+      /201 {2}client → authorization server .*PKCE S256, resource, scope "mcp:tools"$/m,
+      /303 {2}person → authorization server .*by reference to what was pushed$/m,
       /200 {2}client → authorization server .*token request: authorization_code, resource/,
       /200 {2}client → MCP server .*tools\/call whoami/,
       /403 {2}client → MCP server .*error="insufficient_scope", scope="mcp:write mcp:tools"/,
-      /303 {2}person → authorization server .*PKCE S256, resource, scope "mcp:tools mcp:write"$/m,
+      /201 {2}client → authorization server .*PKCE S256, resource, scope "mcp:tools mcp:write"$/m,
       /200 {2}client → MCP server .*tools\/call write_note/
     ]
     let at = 0

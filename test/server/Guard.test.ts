@@ -216,16 +216,18 @@ describe("Guard", () => {
       ["300 seconds ago", now - 300, 401],
       ["1970", 0, 401],
       ["before 1970", -1, 401],
-      ["minus infinity", Number.NEGATIVE_INFINITY, 401]
+      ["minus infinity", Number.NEGATIVE_INFINITY, 401],
+      ["no number at all", Number.NaN, 401]
     ] as const) {
-      it.effect(`RS-36 expired ${name}: ${status}`, () =>
+      // A bug that is known and not mended: the test turns red when it is, and then becomes `it.effect`.
+      const test = Number.isNaN(expiresAt) ? it.effect.fails : it.effect
+      test(`RS-36 expired ${name}: ${status}`, () =>
         Effect.gen(function* () {
           yield* TestClock.setTime(now * 1000)
           const answer = yield* ask({ scopes: ["mcp:tools"], expiresAt })
           assert.strictEqual(answer.status, status)
           if (status === 401) assert.strictEqual(answer.challenge, invalidChallenge("The access token has expired"))
-        })
-      )
+        }))
     }
 
     it.effect("RS-36 expiry comes before scopes: an old token is renewed, not stepped up", () =>

@@ -30,10 +30,11 @@ const purposes: ReadonlyArray<readonly [RegExp, (parameters: URLSearchParams) =>
   [/\/reg$/, () => "dynamic client registration (RFC 7591)"],
   [/\/jwks$/, () => "keys to check signatures with"],
   [
-    /\/auth$/,
+    /\/request$/,
     (parameters) =>
-      `authorization request: PKCE ${parameters.get("code_challenge_method")}, resource, scope "${parameters.get("scope")}"`
+      `pushed authorization request (RFC 9126): PKCE ${parameters.get("code_challenge_method")}, resource, scope "${parameters.get("scope")}"`
   ],
+  [/\/auth$/, () => "authorization request, by reference to what was pushed"],
   [/\/auth\//, () => "back to the authorization request"],
   [/\/interaction\//, () => "login and consent pages"],
   [/\/token$/, (parameters) => `token request: ${parameters.get("grant_type")}, resource`]
