@@ -38,8 +38,7 @@ export type Grant = Data.TaggedEnum<{
   TokenExchange: Target & {
     readonly subjectToken: Redacted.Redacted<string>
     readonly subjectTokenType: string
-    readonly actorToken?: Redacted.Redacted<string> | undefined
-    readonly actorTokenType?: string | undefined
+    readonly actor?: { readonly token: Redacted.Redacted<string>; readonly type: string } | undefined
     readonly audience?: string | undefined
     readonly requestedTokenType?: string | undefined
   }
@@ -76,8 +75,8 @@ const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]>
         ["grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"],
         ["subject_token", Redacted.value(grant.subjectToken)],
         ["subject_token_type", grant.subjectTokenType],
-        ["actor_token", grant.actorToken && Redacted.value(grant.actorToken)],
-        ["actor_token_type", grant.actorToken && grant.actorTokenType],
+        ["actor_token", grant.actor && Redacted.value(grant.actor.token)],
+        ["actor_token_type", grant.actor?.type],
         ["audience", grant.audience],
         ["requested_token_type", grant.requestedTokenType]
       ]

@@ -106,7 +106,7 @@ describe("serve", () => {
   const handler = HttpApp.toWebHandler(app)
   const ask = (method: string, at = url) => handler(new Request(at, { method }))
 
-  it("GET: the document as JSON, with a lifetime, for any origin", async () => {
+  it("CI-13: GET: the document as JSON, with a lifetime, for any origin", async () => {
     const response = await ask("GET")
     assert.strictEqual(response.status, 200)
     assert.strictEqual(response.headers.get("content-type"), "application/json")

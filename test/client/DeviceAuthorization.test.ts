@@ -36,7 +36,7 @@ const answer = (world: World, answer: "allowed" | "denied") => {
   for (const device of world.devices.values()) device.answer = answer
 }
 
-describe("device authorization", () => {
+describe("device authorization (J11)", () => {
   it.effect("shows the code, asks every five seconds, and needs no redirect", () =>
     Effect.gen(function* () {
       const world = offering()

@@ -38,7 +38,7 @@ const defaults = (world: World) => {
 }
 
 describe("fallback to 2025-03-26", () => {
-  it.effect("off by default: there is no metadata, and that is that", () =>
+  it.effect("CL-18: off by default: there is no metadata, and that is that", () =>
     Effect.gen(function* () {
       const world = old()
       const error = yield* Effect.flip(status.pipe(Effect.provide(world.source())))
@@ -85,7 +85,7 @@ describe("fallback to 2025-03-26", () => {
     })
   )
 
-  it.effect("without metadata: /authorize, /register and /token of the origin, with PKCE and resource", () =>
+  it.effect("RS-13: without metadata: /authorize, /register and /token of the origin, with PKCE and resource", () =>
     Effect.gen(function* () {
       const world = defaults(old())
       const text = yield* DiscoveryTrace.collect((trace) => Effect.zipRight(status, trace)).pipe(

@@ -11,7 +11,7 @@ const status = Effect.map(call(), (response) => response.status)
 
 const reason = Effect.map(Effect.flip(call()), (error) => (error._tag === "AccessRefused" ? error.reason : error._tag))
 
-describe("step up attempts", () => {
+describe("step up attempts (CL-66, J21)", () => {
   it.effect("an operation that is not granted is not asked for again because the token was refreshed meanwhile", () =>
     Effect.gen(function* () {
       const world = new World()

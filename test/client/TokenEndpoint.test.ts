@@ -29,10 +29,10 @@ describe("build", () => {
         TokenEndpoint.Grant.TokenExchange({
           subjectToken: red("s"),
           subjectTokenType: "t",
-          actorTokenType: "x",
+          actor: { token: red("a"), type: "x" },
           ...target
         }),
-        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=s&subject_token_type=t"
+        "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=s&subject_token_type=t&actor_token=a&actor_token_type=x"
       ],
       [
         TokenEndpoint.Grant.JwtBearer({ assertion: red("j"), ...target }),

@@ -576,7 +576,6 @@ describe("tokens", () => {
     const exchange = TokenEndpoint.Grant.TokenExchange({
       subjectToken: Redacted.make("subject"),
       subjectTokenType: "urn:ietf:params:oauth:token-type:access_token",
-      actorTokenType: "urn:ietf:params:oauth:token-type:jwt",
       resource: endpoint,
       audience: "https://api.example",
       scopes: ["a"]

@@ -106,7 +106,7 @@ layer(shared, { excludeTestServices: true })((it) => {
       })
     )
 
-    it.scoped(`${kind} steps up for a tool that requires a scope`, () =>
+    it.scoped(`${kind} steps up for a tool that requires a scope (G2)`, () =>
       Effect.gen(function* () {
         const { authorizationServer, exchanges, url } = yield* Shared
         const client = yield* OfficialClient.make(kind, url, {
@@ -160,7 +160,7 @@ layer(shared, { excludeTestServices: true })((it) => {
     })
   )
 
-  it.scoped("callers at the same time are not mixed up", () =>
+  it.scoped("D1: callers at the same time are not mixed up", () =>
     Effect.gen(function* () {
       const { authorizationServer, url } = yield* Shared
       const [small, big] = yield* Effect.all([

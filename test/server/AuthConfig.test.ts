@@ -37,7 +37,7 @@ describe("AuthConfig", () => {
     describe("known bugs", () => {
       it.fails("A36 the message is one that a person can read", () => {
         const result = AuthConfig.make(input({ ...good, foo: 1 }))
-        assert.isBelow(String(Either.isLeft(result) ? result.left : "").length, 2_000)
+        assert.isBelow(String(Either.isLeft(result) ? result.left : "").length, 3_000)
       })
 
       it.fails("A32 metadata that is no JSON is refused when it is configured, not when it is asked for", () => {

@@ -735,7 +735,7 @@ describe("the profiles among each other", () => {
     assert.strictEqual(told, profile !== TokenProfile.relaxed)
   })
 
-  it("B-02 a profile is data: spread one and change a field", () => {
+  it("a profile is data: spread one and change a field", () => {
     const own: TokenProfile.TokenProfile = { ...TokenProfile.keycloak, scopeClaims: ["scope"] }
     assert.deepStrictEqual(own.requiredValues, { typ: "Bearer" })
     assert.deepStrictEqual(TokenProfile.keycloak.scopeClaims, ["scope", ["realm_access", "roles"]])

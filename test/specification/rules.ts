@@ -882,7 +882,7 @@ export const sections: ReadonlyArray<Section> = [
       leftOut("CI-10", "M", "Advertise it.", "5", AS),
       leftOut("CI-11", "S", "Special-use addresses.", "6.5, 6.6", AS),
       leftOut("CI-12", "S", "Show the host.", "6.3–6.8", AS),
-      leftOut("CI-13", "N", "Cache headers of the document.", "4.4", "for who publishes it")
+      kept("CI-13", "N", "Cache headers of the document.", "4.4", "client/ClientMetadataDocument")
     ]
   },
   {
