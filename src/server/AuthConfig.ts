@@ -22,12 +22,18 @@ const quote = (value: string, rule: string | undefined): string | undefined =>
 
 const Url = Schema.String.pipe(Schema.filter((value) => quote(value, ResourceIdentifier.violation(value))))
 
+const SCOPE_TOKEN = "must be one scope-token (RFC 6749 section 3.3)"
+
+const isJson = (value: unknown): boolean => {
+  try {
+    return JSON.stringify(value) !== undefined
+  } catch {
+    return false
+  }
+}
+
 const Scopes = Schema.Array(
-  Schema.String.pipe(
-    Schema.filter((value) =>
-      isScopeToken(value) ? undefined : quote(value, "must be one scope-token (RFC 6749 section 3.3)")
-    )
-  )
+  Schema.String.pipe(Schema.filter((value) => (isScopeToken(value) ? undefined : quote(value, SCOPE_TOKEN))))
 )
 
 const renamed = (hint: string) => Schema.optional(Schema.Never.annotations({ message: () => hint }))
@@ -101,7 +107,7 @@ const Options = Schema.Struct({
   audience: renamed("is not an option: the audience is resource, others go to audiences"),
   scopes: renamed("is not an option: use requiredScopes (enforced) or scopesSupported (advertised)"),
   authorizer: renamed("is not an option: provide an Authorizer layer")
-})
+}).annotations({ identifier: "AuthConfig.Input" })
 
 const issuersOf = (servers: string | ReadonlyArray<string>): ReadonlyArray<string> =>
   typeof servers === "string" ? [servers] : servers
@@ -134,9 +140,13 @@ const checked = Options.pipe(
     for (const field of Object.keys(options.metadata ?? {})) {
       if (managed.has(field)) issue(["metadata", field], "is set by an option of its own and may not be set here")
     }
+    for (const broader of Object.keys(options.impliedScopes ?? {})) {
+      if (!isScopeToken(broader)) issue(["impliedScopes", broader], quote(broader, SCOPE_TOKEN))
+    }
+    if (options.metadata !== undefined && !isJson(options.metadata)) issue(["metadata"], "must be JSON")
     return issues
   })
-)
+).annotations({ identifier: "AuthConfig.Input" })
 
 const Decoded = Schema.Struct({
   ...Options.fields,

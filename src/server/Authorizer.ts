@@ -96,16 +96,18 @@ export const make = (
     [TypeId]: TypeId,
     authorize: Duration.isFinite(timeout)
       ? (credentials) =>
-          Effect.timeoutFail(contained(credentials), {
+          // A server runs its app uninterruptibly, and an authorizer may do so itself: a timeout would then wait for what
+          // it is there to end.
+          Effect.timeoutFail(Effect.interruptible(Effect.disconnect(contained(credentials))), {
             duration: timeout,
             onTimeout: () => new ServerError({ retryAfter: 1, cause: new Error("the authorizer took too long") })
           })
-      : contained
+      : (credentials) => Effect.interruptible(contained(credentials))
   }
 }
 
 const containCause = (cause: Cause.Cause<AuthError>): Effect.Effect<never, AuthError> => {
-  if (Cause.isInterrupted(cause)) return Effect.failCause(cause)
+  if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
   const failure = Cause.failureOption(cause)
   return Option.isSome(failure) && isAuthError(failure.value)
     ? Effect.fail(failure.value)

@@ -3,9 +3,11 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import type { AuthError } from "./AuthError.js"
 
 /**
@@ -49,6 +51,15 @@ export class DecisionLog extends Context.Reference<DecisionLog>()("effect-mcp-au
   defaultValue: (): { readonly record: (decision: Decision) => Effect.Effect<void> } | undefined => undefined
 }) {}
 
+const notRecorded = (cause: Cause.Cause<unknown>) => Effect.logWarning("A decision could not be recorded", cause)
+
+/** A second for a fiber that did not end at once; whatever it does then, it is not waited for. */
+const bounded = (fiber: Fiber.Fiber<void>): Effect.Effect<void> =>
+  Fiber.join(fiber).pipe(
+    Effect.timeout("1 second"),
+    Effect.catchAllCause((cause) => Effect.zipRight(Fiber.interruptFork(fiber), notRecorded(cause)))
+  )
+
 /**
  * Records a decision where somebody asked for them; it is not made otherwise. What fails in recording is logged and takes
  * nothing from the request. A client that goes away meanwhile takes nothing from the record.
@@ -60,13 +71,19 @@ export const record = (decision: () => Decision): Effect.Effect<void> =>
   Effect.flatMap(DecisionLog, (log) =>
     log === undefined
       ? Effect.void
-      : Effect.suspend(() => log.record(decision())).pipe(
-          Effect.disconnect,
+      : // On a fiber of its own, which does not end with the request's. Most have ended when it is looked at first.
+        Effect.suspend(() => log.record(decision())).pipe(
+          Effect.catchAllCause(notRecorded),
           Effect.interruptible,
-          Effect.timeout("1 second"),
-          Effect.catchAllCause((cause) => Effect.logWarning("A decision could not be recorded", cause)),
-          // On a fiber of its own, which does not end with the request's.
           Effect.forkDaemon,
-          Effect.flatMap(Fiber.join)
+          Effect.zipLeft(Effect.yieldNow()),
+          Effect.flatMap((fiber) =>
+            Effect.flatMap(fiber.poll, (exit) =>
+              Option.isSome(exit)
+                ? Effect.void
+                : Effect.flatMap(Effect.forkDaemon(Effect.interruptible(bounded(fiber))), Fiber.join)
+            )
+          ),
+          Effect.uninterruptible
         )
   )

@@ -5,6 +5,7 @@
  */
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
@@ -100,7 +101,7 @@ export const judge = (
   if (!Audience.accepts(config, claims.audience)) {
     return new AuthError.InvalidToken({ reason: "audience", detail: "the audience is not this resource" })
   }
-  if (claims.expiresAt !== undefined && nowMillis >= (claims.expiresAt + MAX_TOLERANCE_SECONDS) * 1000) {
+  if (claims.expiresAt !== undefined && !(nowMillis < (claims.expiresAt + MAX_TOLERANCE_SECONDS) * 1000)) {
     return new AuthError.InvalidToken({ reason: "expired", description: "The access token has expired" })
   }
   if (claims.confirmation !== undefined && scheme === "Bearer") {
@@ -222,6 +223,10 @@ const prepared = (error: AuthError.AuthError, config: AuthConfig): HttpServerRes
   return response
 }
 
+/** Most loggers print nothing of an error that is a mere message. */
+const causeOf = (error: AuthError.ServerError): Cause.Cause<unknown> =>
+  Cause.isCause(error.cause) ? error.cause : Cause.die(error.cause ?? error.message)
+
 const orNull = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A | null, never, R> =>
   Effect.orElseSucceed(effect, () => null)
 
@@ -250,7 +255,7 @@ export const respond = (
     const tenancy = yield* Tenancy.Tenancy
     yield* decided(request, config, yield* Clock.currentTimeMillis, error)
     yield* error._tag === "ServerError"
-      ? Effect.logWarning("Authorization could not be decided", error.cause ?? error.message)
+      ? Effect.logWarning("Authorization could not be decided", causeOf(error))
       : Effect.logDebug(`Refused: ${error._tag}`, error.message)
     if (tenancy.resourceMetadataUrl === undefined && tenancy.requiredScopes === undefined)
       return prepared(error, config)

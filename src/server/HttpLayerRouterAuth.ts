@@ -5,6 +5,7 @@
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -67,7 +68,7 @@ export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; 
  * ).pipe(Layer.provide(HttpLayerRouterAuth.layer), Layer.merge(HttpLayerRouterAuth.layerMetadata))
  * ```
  */
-export const layer = middleware.layer
+export const layer = Layer.fresh(middleware.layer) // shared by reference, a second group would get the guard of the first
 
 /**
  * Adds the routes of the RFC 9728 document.
@@ -80,17 +81,13 @@ export const layerMetadata: Layer.Layer<never, never, AuthConfig | HttpLayerRout
     const config = yield* AuthConfig
     const tenancy = yield* Tenancy
     const router = yield* HttpLayerRouter.HttpRouter
-    const { byPath } = ResourceMetadata.routes([config])
-    // The router takes both forms of a final slash for one path.
-    for (const path of new Set(Array.from(byPath.keys(), (path) => path.replace(/\/$/, "")))) {
-      yield* router.add(
-        "*",
-        path as HttpLayerRouter.PathInput,
-        HttpServerRequest.HttpServerRequest.pipe(
-          Effect.flatMap((request) => ResourceMetadata.respond(request, config)),
-          Effect.provideService(Tenancy, tenancy)
-        )
-      )
-    }
+    const routes = ResourceMetadata.routes([config])
+    // One wildcard and not a route for each path: in a route `:` and `*` are patterns, and escapes are never met.
+    const handler = HttpServerRequest.HttpServerRequest.pipe(
+      Effect.flatMap((request) => ResourceMetadata.route(request, routes) ?? HttpServerResponse.empty({ status: 404 })),
+      Effect.provideService(Tenancy, tenancy)
+    )
+    yield* router.add("*", routes.prefix as HttpLayerRouter.PathInput, handler)
+    yield* router.add("*", `${routes.prefix}/*` as HttpLayerRouter.PathInput, handler)
   })
 )

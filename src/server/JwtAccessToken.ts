@@ -64,8 +64,12 @@ const stringList = (value: unknown): ReadonlyArray<string> =>
   typeof value === "string" ? [value] : Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
 
 /** The first claim that is there, because one that names another resource outweighs those that stand in for it. */
-const audienceOf = (payload: Jose.JWTPayload, profile: TokenProfile): ReadonlyArray<string> =>
-  stringList(profile.audienceClaims.map((path) => at(payload, path)).find((value) => value !== undefined))
+const audienceOf = (payload: Jose.JWTPayload, profile: TokenProfile): ReadonlyArray<string> => {
+  const audience = profile.audienceClaims.map((path) => at(payload, path)).find((value) => value !== undefined)
+  const audiences = stringList(audience)
+  // A list with anything but strings in it is no audience (RFC 7519 section 4.1.3), not one that is a little shorter.
+  return Array.isArray(audience) && audiences.length < audience.length ? [] : audiences
+}
 
 /** A string holds several scopes; an item of a list is one, or none: the name of a role may have a space in it. */
 const scopesOf = (value: unknown): ReadonlyArray<string> =>
@@ -105,6 +109,11 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
   const { now, profile, tolerance } = expected
   const absent = profile.requiredClaims.find((name) => payload[name] === undefined || payload[name] === null)
   if (absent !== undefined) return refuse("claims", `${absent} is missing`)
+  for (const name of ["sub", "jti", "client_id"]) {
+    if (payload[name] !== undefined && typeof payload[name] !== "string") {
+      return refuse("claims", `${name} is not a string`)
+    }
+  }
   for (const name of ["exp", "nbf", "iat"] as const) {
     const value: unknown = payload[name]
     if (value !== undefined && !(typeof value === "number" && Number.isFinite(value))) {
@@ -138,6 +147,8 @@ const claimViolation = (payload: Jose.JWTPayload, expected: Expectation): Invali
  */
 export const preliminary = (token: string, expected: Expectation): Unverified | InvalidToken => {
   if (token.length > maxLength) return tooLong()
+  // Decoders forgive padding and the alphabet of plain base64; a token has one spelling only (RFC 7515 section 2).
+  if (!/^[-\w]+\.[-\w]+\.[-\w]+$/.test(token)) return refuse("malformed", "not a compact JWS")
   let header: Jose.ProtectedHeaderParameters
   let payload: Jose.JWTPayload
   try {
@@ -150,6 +161,7 @@ export const preliminary = (token: string, expected: Expectation): Unverified | 
   if (alg === undefined || !expected.algorithms.includes(alg)) {
     return refuse("algorithm", "alg is not an accepted one")
   }
+  if (header.kid !== undefined && typeof header.kid !== "string") return refuse("malformed", "kid is not a string")
   if (header.crit !== undefined) return refuse("malformed", "crit names extensions that are not understood")
   if (header["b64"] !== undefined) return refuse("malformed", "an unencoded payload is no JWT")
   const types = expected.profile.types

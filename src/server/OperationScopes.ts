@@ -8,7 +8,7 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Scopes from "../protocol/Scopes.js"
-import { InsufficientScope } from "./AuthError.js"
+import { InsufficientScope, InvalidRequest } from "./AuthError.js"
 import { CurrentClaims } from "./Claims.js"
 
 /**
@@ -59,7 +59,8 @@ export const required = (body: unknown, scopes: OperationScopes): ReadonlyArray<
 
 const parseJson = (text: string): unknown => {
   try {
-    return JSON.parse(text)
+    // Some parsers pass over a byte order mark: what they find behind it counts.
+    return JSON.parse(text.replace(/^\ufeff/, ""))
   } catch {
     return undefined
   }
@@ -67,21 +68,25 @@ const parseJson = (text: string): unknown => {
 
 /**
  * Checks the request at hand: fails with `InsufficientScope` naming all scopes of the operation where the caller lacks
- * one. The request keeps the text of its body, so the MCP server behind reads the very same. A body that is no JSON needs
- * no scope: no operation is in it, and the MCP server says what is wrong with it.
+ * one, and with `InvalidRequest` where the body cannot be read. The request keeps the text of its body, so the MCP server
+ * behind reads the very same. A body that is no JSON needs no scope: no operation is in it, and the MCP server says what is
+ * wrong with it.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const check = (
   scopes: OperationScopes
-): Effect.Effect<void, InsufficientScope, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+): Effect.Effect<void, InsufficientScope | InvalidRequest, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
     request.method !== "POST"
       ? Effect.void
       : Effect.gen(function* () {
           const claims = yield* CurrentClaims
-          const text = yield* Effect.orElseSucceed(request.text, () => "")
+          const text = yield* Effect.mapError(
+            request.text,
+            () => new InvalidRequest({ description: "the body of the request cannot be read" })
+          )
           const needed = required(parseJson(text), scopes)
           if (!claims.hasScopes(needed)) return yield* new InsufficientScope({ required: needed })
         })
@@ -99,10 +104,10 @@ export const check = (
  *
  * declare const mcp: HttpApp.Default
  *
- * const scopes: Record<string, ReadonlyArray<string>> = { delete_file: ["files:write"] }
+ * const scopes = new Map([["delete_file", ["files:write"]]])
  *
  * export const app = mcp.pipe(
- *   OperationScopes.middleware({ tool: (name) => scopes[name] ?? [] }),
+ *   OperationScopes.middleware({ tool: (name) => scopes.get(name) ?? [] }),
  *   HttpAppAuth.middleware,
  *   HttpAppAuth.withMetadata
  * )
@@ -110,5 +115,5 @@ export const check = (
  */
 export const middleware =
   (scopes: OperationScopes) =>
-  <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | InsufficientScope, R | CurrentClaims> =>
+  <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | InsufficientScope | InvalidRequest, R | CurrentClaims> =>
     Effect.zipRight(check(scopes), app)

@@ -46,9 +46,6 @@ const ask = (authorize: Authorize, options?: { readonly timeout?: Duration.Durat
 const secret = "the-password-is-hunter2"
 const ok = Effect.succeed(claimsOf())
 
-/** A bug that is known and not mended: the test turns red when it is, and then becomes `it.effect`. */
-const knownBug = it.effect.fails
-
 /** Lets everything that can run do so, promises too. */
 const settle = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 20)))
 
@@ -98,7 +95,7 @@ describe("Authorizer", () => {
       )
     }
 
-    knownBug("the log holds the cause", () =>
+    it.effect("the log holds the cause", () =>
       Effect.map(withLog(ask(() => Effect.die(boom))), ({ lines }) => {
         assert.isTrue(lines.some((line) => line.includes("level=WARN") && line.includes(secret)))
       })
@@ -154,7 +151,7 @@ describe("Authorizer", () => {
         ["an app", Effect.uninterruptible],
         ["a route", Effect.interruptible]
       ] as const) {
-        const test = where === "an app" || name === "that may not" ? knownBug : it.effect
+        const test = it.effect
         test(`C16 one that hangs is out of order after ten seconds: ${name}, in ${where}`, () =>
           Effect.gen(function* () {
             const service = Authorizer.make(authorize)
@@ -175,7 +172,7 @@ describe("Authorizer", () => {
       }
     }
 
-    knownBug("C16 and 503 with Retry-After to the client", () =>
+    it.effect("C16 and 503 with Retry-After to the client", () =>
       Effect.gen(function* () {
         const interrupted = yield* Deferred.make<void>()
         const fiber = yield* Effect.forkDaemon(

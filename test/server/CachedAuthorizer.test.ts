@@ -125,6 +125,11 @@ describe("CachedAuthorizer (RS-41, N-05)", () => {
         Effect.delay(Effect.succeed(claimsOf(token)), "9 seconds")
       )
       const first = yield* Effect.fork(ask("t"))
+      // The digest is computed off the fiber, in real time: the question is asked only after it.
+      yield* Effect.promise(async () => {
+        while (asked.length === 0) await new Promise((resume) => setTimeout(resume, 5))
+        await new Promise((resume) => setTimeout(resume, 20))
+      })
       yield* TestClock.adjust("9 seconds")
       yield* Fiber.join(first)
       yield* ask("t")

@@ -48,11 +48,8 @@ const routes = Layer.mergeAll(
 const ask = (question: Question) =>
   Effect.scoped(Effect.flatMap(HttpLayerRouter.toHttpEffect(routes), (app) => send(app, question)))
 
-/** A bug that is known and not mended: the test turns red when it is, and then becomes `it.effect`. */
-const knownBug = it.effect.fails
-
 describe("HttpLayerRouterAuth", () => {
-  knownBug("RS-33, F8 two resources in one router: each is guarded by its own configuration and authorizer", () => {
+  it.effect("RS-33, F8 two resources in one router: each is guarded by its own configuration and authorizer", () => {
     const guarded = (name: string) =>
       HttpLayerRouter.add("GET", `/${name}`, whoami).pipe(
         Layer.provide(HttpLayerRouterAuth.layer),

@@ -73,7 +73,7 @@ describe("OperationScopes", () => {
 
   // Some parsers pass over a byte order mark, so that a server behind may find an operation where the check found none.
   // A bug that is known and not mended: the test turns red when it is, and then becomes `it.scopedLive`.
-  it.scopedLive.fails("G2 a byte order mark hides no operation", () =>
+  it.scopedLive("G2 a byte order mark hides no operation", () =>
     Effect.gen(function* () {
       const app = Effect.succeed(HttpServerResponse.text("served")).pipe(
         OperationScopes.middleware(scopes),

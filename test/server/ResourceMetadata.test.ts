@@ -38,9 +38,6 @@ const document = {
 }
 const config = configOf({ scopesSupported: ["mcp:tools"] })
 
-/** A bug that is known and not mended: the test turns red when it is, and then becomes `it.effect`. */
-const knownBug = it.effect.fails
-
 const patterned = [
   "https://mcp.example.com/%76/mcp",
   "https://mcp.example.com/:version/mcp",
@@ -198,7 +195,7 @@ for (const [name, serving] of [
     }
 
     // In a path of the router these are patterns, or are never met.
-    const patterns = name === "HttpLayerRouterAuth.layerMetadata" ? knownBug : it.effect
+    const patterns = it.effect
     for (const resource of patterned) {
       patterns(`F2 ${resource} is at its own path, and at no other`, () =>
         Effect.gen(function* () {

@@ -65,7 +65,7 @@ layer(target, { excludeTestServices: true })("hostile tokens over a real socket"
   )
 
   for (const row of hostileTokens) {
-    const test = row.knownBug === true ? it.effect.fails : it.effect
+    const test = it.effect
     test(`${row.row} ${row.name}: ${row.outcome}`, () =>
       Effect.gen(function* () {
         const { forge, port, reached } = yield* Target
