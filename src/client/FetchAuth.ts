@@ -31,7 +31,9 @@ const toRequest = async (input: string | URL | Request, init: RequestInit | unde
   const stream = init?.body instanceof ReadableStream ? init.body : undefined
   const { body: _, signal: __, ...rest } = init ?? {}
   const source = new Request(input, stream === undefined ? { ...rest, body: init?.body ?? null } : rest)
-  const type = source.headers.get("content-type") ?? undefined
+  // Fetch gives a text its type when it makes the request; Bun does so only when it sends it.
+  const textType = typeof init?.body === "string" ? "text/plain;charset=UTF-8" : undefined
+  const type = source.headers.get("content-type") ?? textType
   const request = HttpClientRequest.make(source.method as HttpMethod)(source.url, {
     headers: Object.fromEntries(source.headers)
   })
