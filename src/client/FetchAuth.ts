@@ -30,7 +30,8 @@ type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Resp
 const toRequest = async (input: string | URL | Request, init: RequestInit | undefined) => {
   const stream = init?.body instanceof ReadableStream ? init.body : undefined
   const { body: _, signal: __, ...rest } = init ?? {}
-  const source = new Request(input, stream === undefined ? { ...rest, body: init?.body ?? null } : rest)
+  const body = stream === undefined ? init?.body : undefined
+  const source = new Request(input, body === undefined || body === null ? rest : { ...rest, body })
   // Fetch gives a text its type when it makes the request; Bun does so only when it sends it.
   const textType = typeof init?.body === "string" ? "text/plain;charset=UTF-8" : undefined
   const type = source.headers.get("content-type") ?? textType
