@@ -159,17 +159,6 @@ const decided = (
   )
 }
 
-/** What the span of a decision says of it: the issuer, the outcome and its cause, and nothing of the caller. */
-const annotated = <R>(decision: Effect.Effect<Claims, AuthError.AuthError, R>) =>
-  Effect.tapBoth(decision, {
-    onFailure: (error) =>
-      Effect.annotateCurrentSpan({
-        outcome: error._tag,
-        ...(error._tag === "InvalidToken" ? { cause: error.reason } : {})
-      }),
-    onSuccess: ({ issuer }) => Effect.annotateCurrentSpan({ outcome: "Accepted", issuer })
-  })
-
 const unresolved = (error: Tenancy.TenancyError) => new AuthError.ServerError({ retryAfter: 1, cause: error })
 
 /**
@@ -192,14 +181,10 @@ export const authorize: Effect.Effect<
   const issuers = yield* Effect.mapError(Tenancy.authorizationServers(tenancy, config), unresolved)
   const required = yield* Effect.mapError(Tenancy.requiredScopes(tenancy, config), unresolved)
   const started = yield* Clock.currentTimeMillis
-  const claims = yield* Effect.withSpan(
-    annotated(authorizer.authorize({ ...presented, issuers })),
-    "Authorizer.authorize",
-    {
-      captureStackTrace: false,
-      attributes: { scheme: presented.scheme }
-    }
-  )
+  const claims = yield* Effect.withSpan(authorizer.authorize({ ...presented, issuers }), "Authorizer.authorize", {
+    captureStackTrace: false,
+    attributes: { scheme: presented.scheme }
+  })
   const now = yield* Clock.currentTimeMillis
   yield* Metric.update(duration, now - started)
   const judged = judge(claims, config, required, presented.scheme, now)
