@@ -155,7 +155,8 @@ export const execute = (
   Effect.gen(function* () {
     const limits = yield* Limits
     // Ending the scope ends the connection of an answer that is not read to its end.
-    const client = HttpClient.withScope(HttpClient.withTracerPropagation(yield* HttpClient.HttpClient, false))
+    // Its own span would hold query and headers as they were sent; the one around this says what may be said.
+    const client = HttpClient.withScope(HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true))
     const url = displayUrl(request.url)
     const fail = (reason: FetchError["reason"], detail: string, cause?: unknown) =>
       new FetchError({ url, reason, detail, ...(cause === undefined ? {} : { cause }) })

@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Jose from "jose"
 import * as Base64Url from "../protocol/Base64Url.js"
+import type { AuthConfig } from "./AuthConfig.js"
 import type { AuthError } from "./AuthError.js"
 import { InvalidToken, isAuthError, ServerError } from "./AuthError.js"
 import { Claims } from "./Claims.js"
@@ -27,7 +28,7 @@ export const TypeId: unique symbol = Symbol.for("effect-mcp-auth/server/Authoriz
 
 /**
  * What a request presented. `url` is the configured one of the resource, not what `Host` says; headers are in lower
- * case. `issuers` are those whose tokens are accepted for this request.
+ * case. `issuers` are those whose tokens count for this request, `config` is that of the resource, of several one.
  *
  * @since 0.1.0
  * @category models
@@ -38,6 +39,7 @@ export interface Credentials {
   readonly method: string
   readonly url: string
   readonly issuers: ReadonlyArray<string>
+  readonly config?: AuthConfig | undefined
   readonly headers: Readonly<Record<string, string | undefined>>
 }
 
@@ -88,10 +90,7 @@ export const make = (
 ): Service => {
   const timeout = Duration.decode(options?.timeout ?? "10 seconds")
   const contained = (credentials: Credentials) =>
-    Effect.catchAllCause(
-      Effect.suspend(() => authorize(credentials)),
-      containCause
-    )
+    Effect.suspend(() => authorize(credentials)).pipe(Effect.catchAllCause(containCause))
   return {
     [TypeId]: TypeId,
     authorize: Duration.isFinite(timeout)
@@ -125,7 +124,13 @@ export const layer = (
   options?: { readonly timeout?: Duration.DurationInput | undefined }
 ): Layer.Layer<Authorizer> => Layer.succeed(Authorizer, make(authorize, options))
 
-const isOutage = (error: AuthError): boolean => error._tag === "ServerError"
+/** Of two that did not accept: an outage before all that says "invalid", and what says more before what says less. */
+const worse = (first: AuthError, second: AuthError): AuthError =>
+  second._tag === "Missing" ||
+  (second._tag === "InvalidToken" && first._tag !== "Missing") ||
+  (first._tag === "ServerError" && second._tag === "ServerError")
+    ? first
+    : second
 
 /**
  * Asks `that` where `self` does not accept the token. An outage of one of them is never "invalid": where none accepts and
@@ -153,9 +158,7 @@ export const orElse: {
       Effect.catchAll(self.authorize(credentials), (first) =>
         first._tag === "InsufficientScope" || first._tag === "InvalidRequest"
           ? Effect.fail(first)
-          : Effect.mapError(that.authorize(credentials), (second) =>
-              second._tag === "InvalidToken" || (isOutage(first) && isOutage(second)) ? first : second
-            )
+          : Effect.mapError(that.authorize(credentials), (second) => worse(first, second))
       )
     )
 )
@@ -177,7 +180,8 @@ export const filterOrFail: {
 
 const unverifiedIssuer = (token: string): string | undefined => {
   try {
-    return Jose.decodeJwt(token).iss
+    const { iss } = Jose.decodeJwt(token)
+    return typeof iss === "string" ? iss : undefined
   } catch {
     return undefined
   }

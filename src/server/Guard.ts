@@ -8,8 +8,6 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
-import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as Redacted from "effect/Redacted"
 import * as BearerCredentials from "../protocol/BearerCredentials.js"
 import * as Scopes from "../protocol/Scopes.js"
@@ -19,7 +17,7 @@ import * as AuthError from "./AuthError.js"
 import * as Authorizer from "./Authorizer.js"
 import * as Challenge from "./Challenge.js"
 import { Claims } from "./Claims.js"
-import * as Decision from "./Decision.js"
+import * as DecisionTelemetry from "./DecisionTelemetry.js"
 import * as Tenancy from "./Tenancy.js"
 
 /** Node keeps the first of several `Authorization` headers and drops the rest; only its own view of them still tells. */
@@ -38,7 +36,7 @@ const hasTokenInQuery = (url: string): boolean => {
 }
 
 /** What a request presented, before it is known which issuers count. */
-type Presented = Omit<Authorizer.Credentials, "issuers">
+type Presented = Omit<Authorizer.Credentials, "issuers" | "config">
 
 /**
  * Takes the credentials off a request: from the `Authorization` header and nowhere else. No header, a blank token and a
@@ -114,50 +112,35 @@ export const judge = (
   return scopes === claims.scopes ? claims : new Claims({ ...claims, scopes }, { disableValidation: true })
 }
 
-const decisions = Metric.counter("mcp_auth_decisions", { incremental: true, description: "Decisions by outcome" })
-const counters: Readonly<Record<Decision.Decision["outcome"], Metric.Metric.Counter<number>>> = {
-  Accepted: Metric.tagged(decisions, "outcome", "Accepted"),
-  Missing: Metric.tagged(decisions, "outcome", "Missing"),
-  InvalidToken: Metric.tagged(decisions, "outcome", "InvalidToken"),
-  InsufficientScope: Metric.tagged(decisions, "outcome", "InsufficientScope"),
-  InvalidRequest: Metric.tagged(decisions, "outcome", "InvalidRequest"),
-  ServerError: Metric.tagged(decisions, "outcome", "ServerError")
-}
-const duration = Metric.histogram(
-  "mcp_auth_authorize_ms",
-  MetricBoundaries.exponential({ start: 0.25, factor: 2, count: 16 }),
-  "Time to a decision, in milliseconds"
-)
-
-const decided = (
-  request: HttpServerRequest.HttpServerRequest,
+/** Asks the authorizer and judges what it says, with the time, the outcome and the reason of it. */
+const decide = (
+  authorizer: Authorizer.Service,
+  credentials: Authorizer.Credentials,
   config: AuthConfig,
-  at: number,
-  result: Claims | AuthError.AuthError
-): Effect.Effect<void> => {
-  const refused = AuthError.isAuthError(result)
-  const outcome = refused ? result._tag : "Accepted"
-  return Effect.zipRight(
-    Metric.increment(counters[outcome]),
-    Decision.record(() => ({
-      at,
-      outcome,
-      resource: config.resource,
-      method: request.method,
-      path: request.url.split("?", 1)[0] ?? "",
-      ...(refused
-        ? {
-            reason: result._tag === "InvalidToken" ? result.reason : result.message,
-            ...(result._tag === "InsufficientScope" ? { requiredScopes: result.required } : {})
-          }
-        : {
-            issuer: result.issuer,
-            subject: result.subject,
-            ...(result.clientId === undefined ? {} : { clientId: result.clientId })
-          })
-    }))
+  required: ReadonlyArray<string>
+): Effect.Effect<Claims, AuthError.AuthError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (started) =>
+    authorizer.authorize(credentials).pipe(
+      Effect.flatMap((claims) =>
+        Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const judged = judge(claims, config, required, credentials.scheme, now)
+          return AuthError.isAuthError(judged)
+            ? Effect.fail(DecisionTelemetry.attribute(judged, claims))
+            : Effect.succeed(judged)
+        })
+      ),
+      Effect.catchAllDefect((cause) => new AuthError.ServerError({ cause })),
+      DecisionTelemetry.observe(started),
+      Effect.withSpan("Authorizer.authorize", {
+        captureStackTrace: false,
+        attributes: { scheme: credentials.scheme }
+      })
+    )
   )
-}
+
+/** The span of the server holds the URL as it was sent, and this one was sent with a token in it. */
+const redactQuery = (config: AuthConfig): Effect.Effect<void> =>
+  Effect.annotateCurrentSpan({ "url.full": config.resource, "url.query": "access_token=<redacted>" })
 
 const unresolved = (error: Tenancy.TenancyError) => new AuthError.ServerError({ retryAfter: 1, cause: error })
 
@@ -177,20 +160,15 @@ export const authorize: Effect.Effect<
   const authorizer = yield* Authorizer.Authorizer
   const tenancy = yield* Tenancy.Tenancy
   const presented = credentials(request, config)
-  if (AuthError.isAuthError(presented)) return yield* Effect.fail(presented)
+  if (AuthError.isAuthError(presented)) {
+    if (hasTokenInQuery(request.url)) yield* redactQuery(config)
+    return yield* Effect.fail(presented)
+  }
   const issuers = yield* Effect.mapError(Tenancy.authorizationServers(tenancy, config), unresolved)
   const required = yield* Effect.mapError(Tenancy.requiredScopes(tenancy, config), unresolved)
-  const started = yield* Clock.currentTimeMillis
-  const claims = yield* Effect.withSpan(authorizer.authorize({ ...presented, issuers }), "Authorizer.authorize", {
-    captureStackTrace: false,
-    attributes: { scheme: presented.scheme }
-  })
-  const now = yield* Clock.currentTimeMillis
-  yield* Metric.update(duration, now - started)
-  const judged = judge(claims, config, required, presented.scheme, now)
-  if (AuthError.isAuthError(judged)) return yield* Effect.fail(judged)
-  yield* decided(request, config, now, judged)
-  return judged
+  const claims = yield* decide(authorizer, { ...presented, issuers, config }, config, required)
+  yield* DecisionTelemetry.record(claims, claims)
+  return claims
 })
 
 const encoder = new TextEncoder()
@@ -234,30 +212,35 @@ const hints = (
   tenancy: Tenancy.Resolvers,
   config: AuthConfig
 ): Effect.Effect<Challenge.Hints, never, HttpServerRequest.HttpServerRequest> =>
-  Effect.all({
-    resourceMetadataUrl: orNull(Tenancy.resourceMetadataUrl(tenancy, config)),
-    requiredScopes: orNull(Tenancy.requiredScopes(tenancy, config))
-  })
+  Effect.all(
+    {
+      resourceMetadataUrl: orNull(Tenancy.resourceMetadataUrl(tenancy, config)),
+      requiredScopes: orNull(Tenancy.requiredScopes(tenancy, config))
+    },
+    { concurrency: "unbounded" }
+  )
 
 /**
  * Answers a refusal: counted, recorded, logged (at Debug; a `ServerError` at Warning with its cause) and rendered. A
- * resolver of {@link Tenancy} that fails costs the challenge its own parameter and nothing else.
+ * resolver of {@link Tenancy} that fails costs the challenge its own parameter and nothing else. `caller` is who was
+ * accepted before a handler refused.
  *
  * @since 0.1.0
  * @category rendering
  */
 export const respond = (
-  error: AuthError.AuthError
+  error: AuthError.AuthError,
+  caller?: Claims
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
   Effect.gen(function* () {
     const config = yield* AuthConfig
-    const request = yield* HttpServerRequest.HttpServerRequest
     const tenancy = yield* Tenancy.Tenancy
-    yield* decided(request, config, yield* Clock.currentTimeMillis, error)
+    yield* DecisionTelemetry.record(error, caller)
     yield* error._tag === "ServerError"
       ? Effect.logWarning("Authorization could not be decided", causeOf(error))
       : Effect.logDebug(`Refused: ${error._tag}`, error.message)
-    if (tenancy.resourceMetadataUrl === undefined && tenancy.requiredScopes === undefined)
-      return prepared(error, config)
+    // No hint is in the answer to an outage, and a resolver may be the very thing that is out of order.
+    const hinted = tenancy.resourceMetadataUrl !== undefined || tenancy.requiredScopes !== undefined
+    if (!hinted || error._tag === "ServerError") return prepared(error, config)
     return render(Challenge.respond(error, config, yield* hints(tenancy, config)))
   })

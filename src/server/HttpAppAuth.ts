@@ -38,12 +38,15 @@ import * as ResourceMetadata from "./ResourceMetadata.js"
 export const middleware = <E, R>(
   app: HttpApp.Default<E, R>
 ): HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, CurrentClaims> | Authorizer | AuthConfig> =>
-  Guard.authorize.pipe(
-    Effect.flatMap((claims) => Effect.provideService(app, CurrentClaims, claims)),
-    Effect.catchAll((error) =>
-      AuthError.isAuthError(error) ? Guard.respond(error) : Effect.fail(error as Exclude<E, AuthError.AuthError>)
-    )
-  )
+  Effect.matchEffect(Guard.authorize, {
+    onFailure: (error) => Guard.respond(error),
+    onSuccess: (claims) =>
+      Effect.catchAll(Effect.provideService(app, CurrentClaims, claims), (error) =>
+        AuthError.isAuthError(error)
+          ? Guard.respond(error, claims)
+          : Effect.fail(error as Exclude<E, AuthError.AuthError>)
+      )
+  })
 
 /**
  * Serves the RFC 9728 document beside an app, at the well-known paths of the configured resource. Other resources below

@@ -37,12 +37,13 @@ export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; 
     )
     const authorize = Effect.provide(Guard.authorize, services)
     return (handler) =>
-      authorize.pipe(
-        Effect.flatMap((claims) => Effect.provideService(handler, CurrentClaims, claims)),
-        Effect.catchAll((error) =>
-          AuthError.isAuthError(error) ? Effect.provide(Guard.respond(error), services) : Effect.fail(error)
-        )
-      )
+      Effect.matchEffect(authorize, {
+        onFailure: (error) => Effect.provide(Guard.respond(error), services),
+        onSuccess: (claims) =>
+          Effect.catchAll(Effect.provideService(handler, CurrentClaims, claims), (error) =>
+            AuthError.isAuthError(error) ? Effect.provide(Guard.respond(error, claims), services) : Effect.fail(error)
+          )
+      })
   })
 )
 

@@ -128,7 +128,8 @@ export const make = (
         const token = Redacted.value(credentials.token)
         const now = yield* Clock.currentTimeMillis
         const { issuers } = credentials
-        const expected = { algorithms, profile, issuers, config, now: now / 1000, tolerance }
+        const asked = credentials.config ?? config
+        const expected = { algorithms, profile, issuers, config: asked, now: now / 1000, tolerance }
         const unverified = JwtAccessToken.preliminary(token, expected)
         if (unverified instanceof InvalidToken) return yield* unverified
         const keySet = yield* keySets.get(unverified.issuer)

@@ -1,4 +1,5 @@
 import { inspect } from "node:util"
+import * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
@@ -6,12 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import { pipe } from "effect/Function"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as AuthError from "../../src/server/AuthError.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import * as Claims from "../../src/server/Claims.js"
+import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
 import * as JwtAuthorizer from "../../src/server/JwtAuthorizer.js"
 import * as Guarded from "./fixtures/Guarded.js"
 import * as Keys from "./fixtures/Keys.js"
@@ -67,6 +70,7 @@ const verdict = (authorizer: Authorizer.Service, of = credentials()) =>
 /** Every way in which an authorizer may end, by the name of the one that does. */
 const endings: Readonly<Record<string, (who: string) => Effect.Effect<Claims.Claims, AuthError.AuthError>>> = {
   accepts: (who) => Effect.succeed(claimsOf(who)),
+  "misses credentials": () => Effect.fail(AuthError.missing),
   refuses: (who) => new AuthError.InvalidToken({ reason: "signature", detail: who }),
   "says expired": (who) => new AuthError.InvalidToken({ reason: "expired", detail: who, description: "expired" }),
   "misses scopes": (who) => new AuthError.InsufficientScope({ required: [who] }),
@@ -84,6 +88,7 @@ const kindOf = (ending: string): "accepted" | "invalid" | "decided" | "outage" =
   switch (ending) {
     case "accepts":
       return "accepted"
+    case "misses credentials":
     case "refuses":
     case "says expired":
       return "invalid"
@@ -116,7 +121,11 @@ describe("orElse (H10, C16)", () => {
 
       // What the chain says is what one of the two says.
       const stops = one === "accepted" || one === "decided"
-      const expected = stops || two === "invalid" || (one === "outage" && two === "outage") ? alone.first : alone.second
+      const says = (ending: string) => (ending === "misses credentials" ? 0 : 1)
+      const keepsFirst =
+        (one === "outage" && two === "outage") ||
+        (two === "invalid" && (one !== "invalid" || says(first) >= says(second)))
+      const expected = stops || keepsFirst ? alone.first : alone.second
       assert.strictEqual(chained, expected)
       assert.deepStrictEqual(asked, stops ? ["first"] : ["first", "second"])
 
@@ -132,7 +141,14 @@ describe("orElse (H10, C16)", () => {
 
   it.effect("is associative: how a chain of three is put together makes no difference", () =>
     Effect.gen(function* () {
-      const kinds = ["accepts", "refuses", "misses scopes", "calls it malformed", "is out of order"]
+      const kinds = [
+        "accepts",
+        "misses credentials",
+        "refuses",
+        "misses scopes",
+        "calls it malformed",
+        "is out of order"
+      ]
       for (const a of kinds) {
         for (const b of kinds) {
           for (const c of kinds) {
@@ -219,6 +235,66 @@ describe("one authorizer alone (C10–C12, C16)", () => {
     })
   )
 
+  it.effect.each(["hangs", "hangs and will not be interrupted", "waits for a promise that nobody keeps"])(
+    "that %s is 503 in a server, which runs apps uninterruptibly",
+    (name) =>
+      Effect.gen(function* () {
+        const hanging: Readonly<Record<string, Effect.Effect<never>>> = {
+          hangs: Effect.never,
+          "hangs and will not be interrupted": Effect.uninterruptible(Effect.never),
+          "waits for a promise that nobody keeps": Effect.promise(() => new Promise<never>(() => {}))
+        }
+        const fiber = yield* Effect.fork(Whoami.ask(Authorizer.make(() => hanging[name]!)))
+        yield* TestClock.adjust("9999 millis")
+        assert.strictEqual((yield* Fiber.poll(fiber))._tag, "None")
+        yield* TestClock.adjust("1 millis")
+        const { headers, status } = yield* Fiber.join(fiber)
+        assert.deepStrictEqual([status, headers.get("retry-after")], [503, "1"])
+      })
+  )
+
+  it.live("C12 a client that goes away ends it, in a server as well", () =>
+    Effect.gen(function* () {
+      let ended = 0
+      const hanging = Authorizer.make(() => Effect.onInterrupt(Effect.never, () => Effect.sync(() => void ended++)))
+      const services = Layer.merge(
+        Layer.succeed(AuthConfig.AuthConfig, Guarded.configOf()),
+        Layer.succeed(Authorizer.Authorizer, hanging)
+      )
+      const { dispose, handler } = HttpApp.toWebHandlerLayer(HttpAppAuth.middleware(Whoami.app), services)
+      yield* Effect.promise(async () => {
+        const controller = new AbortController()
+        const headers = { authorization: "Bearer t" }
+        const answered = handler(new Request(resource, { headers, signal: controller.signal })).then(
+          ({ status }) => status,
+          () => 0
+        )
+        await new Promise((resume) => setTimeout(resume, 30))
+        controller.abort()
+        assert.notInclude([200, 401, 403], await answered)
+        await dispose()
+      })
+      assert.strictEqual(ended, 1)
+    })
+  )
+
+  const nonsense: ReadonlyArray<unknown> = [
+    undefined,
+    null,
+    true,
+    {},
+    "alice",
+    { subject: "alice", scopes: ["mcp:tools"] }
+  ]
+  it.effect.each(nonsense)("C10 that accepts with %j is a bug, answered like one", (claims) =>
+    Effect.gen(function* () {
+      const answer = yield* Whoami.ask(Authorizer.make(() => Effect.succeed(claims as Claims.Claims)))
+      assert.strictEqual(answer.status, 500)
+      assert.deepStrictEqual(answer.body, { error: "server_error", error_description: "Internal Server Error" })
+      assert.strictEqual(answer.decision?.outcome, "ServerError")
+    })
+  )
+
   it.effect("a ServerError tells its message, and never its cause", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
@@ -251,6 +327,7 @@ describe("byIssuer", () => {
     ["names one in capitals", jwt({ iss: a.toUpperCase() }), "otherwise"],
     ["names none", jwt({}), "otherwise"],
     ["names a number", jwt({ iss: 1 }), "otherwise"],
+    ["names a list", jwt({ iss: [a] }), "otherwise"],
     ["names __proto__", jwt({ iss: "__proto__" }), "otherwise"],
     ["names constructor", jwt({ iss: "constructor" }), "otherwise"],
     ["names toString", jwt({ iss: "toString" }), "otherwise"],

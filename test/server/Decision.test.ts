@@ -94,7 +94,9 @@ const recorded = (
   })
 
 const common = { at: now, resource, method: "GET", path: "/mcp" }
-const accepted = { ...common, outcome: "Accepted", issuer, subject: "alice", clientId: "app" }
+/** Who was authenticated is named, whether it got in or not. */
+const caller = { ...common, issuer, subject: "alice", clientId: "app" }
+const accepted = { ...caller, outcome: "Accepted" }
 
 describe.each(Object.keys(adapters))("every decision is told, through %s", (adapter) => {
   const requests: ReadonlyArray<
@@ -152,7 +154,7 @@ describe.each(Object.keys(adapters))("every decision is told, through %s", (adap
       403,
       [
         {
-          ...common,
+          ...caller,
           outcome: "InsufficientScope",
           reason: "The operation needs the scopes: mcp:tools",
           requiredScopes: ["mcp:tools"]
@@ -166,7 +168,7 @@ describe.each(Object.keys(adapters))("every decision is told, through %s", (adap
       [
         accepted,
         {
-          ...common,
+          ...caller,
           outcome: "InsufficientScope",
           reason: "The operation needs the scopes: files:write files:read",
           requiredScopes: ["files:write", "files:read"]
@@ -178,7 +180,7 @@ describe.each(Object.keys(adapters))("every decision is told, through %s", (adap
       "InvalidToken, of a handler that wants another sign-in",
       { token: `${secret}good` },
       401,
-      [accepted, { ...common, outcome: "InvalidToken", reason: "authentication" }],
+      [accepted, { ...caller, outcome: "InvalidToken", reason: "authentication" }],
       careful
     ],
     [

@@ -154,11 +154,15 @@ const cases: Readonly<Record<string, Case>> = {
     "ServerError"
   ),
   "an answer of a page with our token": ofAnswer(new Response(opaque, { status: 500 }), 503, "ServerError"),
-  "a redirect": ofAnswer(
-    new Response(null, { status: 302, headers: { location: "https://x.example/" } }),
+  "a redirect with our token": ofAnswer(
+    new Response(null, { status: 302, headers: { location: `https://x.example/${opaque}`, "x-echo": opaque } }),
     503,
     "ServerError"
   ),
+  "a token in the query": {
+    ...ofJwt(jwt.good, 400, "InvalidRequest"),
+    question: { path: `/mcp?x=1&access_token=${opaque}`, token: jwt.good }
+  },
   "no answer, to a client_secret_basic": ofAnswer(Network.unreachable, 503, "ServerError"),
   "no answer, to a client_secret_post": ofAnswer(Network.unreachable, 503, "ServerError", post),
   "a good signed answer": ofAnswer(text(signedAnswer({})), 200, "Accepted", signed),
@@ -266,7 +270,20 @@ describe.each(Object.entries(cases))("%s", (_, one) => {
         const decided = named(spans, "Authorizer.authorize")
         const presented = one.outcome !== "Missing" && one.outcome !== "InvalidRequest"
         assert.strictEqual(decided.length, presented ? 1 : 0)
-        if (presented) assert.strictEqual(decided[0]?.attributes["scheme"], "Bearer")
+        if (presented) {
+          const { cause, issuer: who, outcome, scheme, ...others } = decided[0]?.attributes ?? {}
+          assert.deepStrictEqual([scheme, others], ["Bearer", {}])
+          const accepted = one.app === transfer || one.outcome === "Accepted"
+          assert.strictEqual(outcome, accepted ? "Accepted" : one.outcome)
+          assert.strictEqual(who, accepted ? issuer : undefined)
+          const caused = !accepted && one.outcome !== "InsufficientScope"
+          assert.isTrue(caused ? typeof cause === "string" && /^[A-Za-z]+$/.test(cause) : cause === undefined)
+        }
+        // The histogram has every decision, whatever it was.
+        const measured = (metrics: typeof after) =>
+          (metrics.get("mcp_auth_authorize_ms")?.dataPoints[0]?.value as { readonly count: number } | undefined)
+            ?.count ?? 0
+        assert.strictEqual(measured(after) - measured(before), decided.length)
         const fetched = named(spans, "Discovery.fetch").map(({ attributes }) => attributes["url"])
         assert.deepStrictEqual(
           fetched,
@@ -297,7 +314,8 @@ describe("crash safety (C10–C12)", () => {
         assert.notInclude([answer.text, ...answer.headers].join("\n"), "the cause of it all")
         const warnings = lines.filter(({ level }) => level === "WARN")
         assert.strictEqual(warnings.length, 1)
-        assert.include(warnings[0]?.text, "the cause of it all")
+        // As people read it with the logger that everybody has.
+        assert.include(warnings[0]?.text.split("\n[")[0], "the cause of it all")
       })
     )
   )

@@ -11,8 +11,10 @@ import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import * as Claims from "../../src/server/Claims.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
+import * as JwtAuthorizer from "../../src/server/JwtAuthorizer.js"
 import * as Tenancy from "../../src/server/Tenancy.js"
 import * as Guarded from "./fixtures/Guarded.js"
+import * as Keys from "./fixtures/Keys.js"
 import * as Network from "./fixtures/Network.js"
 
 const origin = "https://mcp.example.com"
@@ -132,6 +134,40 @@ describe("several resources in one server (F7, F8)", () => {
       const refused = yield* send(server, { path: "/mail", token: "/mail" })
       assert.include(refused.challenge, 'scope="mail.read"')
       assert.include(refused.challenge, `resource_metadata="${metadataOf("/mail")}"`)
+    })
+  )
+
+  it.scoped("one JwtAuthorizer serves them all, each by its own audience (RS-32)", () =>
+    Effect.gen(function* () {
+      const key = yield* Effect.promise(() => Keys.make("ES256", "k"))
+      const issuer = "https://as.example"
+      const jwks = `${issuer}/jwks`
+      const configs = ["/files", "/mail"].map((path) => configOf(path, { authorizationServers: issuer }))
+      const jwt = yield* JwtAuthorizer.make({ jwksUri: { [issuer]: jwks } }).pipe(
+        Effect.provideService(AuthConfig.AuthConfig, configs[0]!),
+        Effect.provideService(
+          HttpClient.HttpClient,
+          Network.make(Network.documents({ [jwks]: { keys: [key.jwk] } })).client
+        )
+      )
+      const server = HttpAppAuth.resources(
+        configs.map((config) => ({ config, app: appOf(config.resource) })),
+        fallback
+      )
+      const token = (path: string) =>
+        Effect.promise(() =>
+          key.token({ iss: issuer, aud: `${origin}${path}`, sub: "s", client_id: "c", exp: 60, iat: 0, jti: "1" })
+        )
+      for (const [path, audience, status] of [
+        ["/files", "/files", 200],
+        ["/files", "/mail", 401],
+        ["/mail", "/mail", 200],
+        ["/mail", "/files", 401]
+      ] as const) {
+        const question = { path, token: yield* token(audience) }
+        const answer = yield* Effect.provideService(Guarded.send(server, question), Authorizer.Authorizer, jwt)
+        assert.strictEqual(answer.status, status, `${audience} at ${path}`)
+      }
     })
   )
 
