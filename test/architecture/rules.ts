@@ -41,6 +41,7 @@ const floors: Readonly<Record<string, number>> = {
   server: 2,
   client: 2,
   mcp: 3,
+  redis: 3,
   node: 3,
   bun: 3,
   testing: 3,

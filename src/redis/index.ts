@@ -1,0 +1,13 @@
+/**
+ * What a fleet shares through Redis. Needs the optional peer `ioredis`.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * The connection that the stores share.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RedisClient from "./RedisClient.js"
