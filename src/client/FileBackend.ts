@@ -185,7 +185,7 @@ export const make = (
             Option.match({
               onNone: () => Effect.void,
               onSome: ({ id }) =>
-                update("lease", key, (content): readonly [void, Drawer?] => {
+                update("lease", key, (content): readonly [undefined, Drawer?] => {
                   const leases = content.leases.filter((held) => held.id !== id)
                   return leases.length < content.leases.length ? [undefined, { ...content, leases }] : [undefined]
                 }).pipe(Effect.catchAll(leftToExpire))

@@ -95,7 +95,9 @@ export const storeFails = (
         key,
         detail,
         rule:
-          operation === "decode" ? "an entry that is not understood is never overwritten" : "nothing is stored in part",
+          operation === "decode"
+            ? "an entry that is not understood is never overwritten"
+            : "a store that cannot be used loses nothing",
         trace,
         ...more
       })
