@@ -6,6 +6,7 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
@@ -66,7 +67,7 @@ const routesByConfig = new WeakMap<AuthConfig, ResourceMetadata.Routes>()
 const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
   const known = routesByConfig.get(config)
   if (known !== undefined) return known
-  const routes = ResourceMetadata.routes([config])
+  const routes = Either.getOrThrow(ResourceMetadata.routes([config])) // one cannot be in conflict with itself
   routesByConfig.set(config, routes)
   return routes
 }
@@ -74,7 +75,8 @@ const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
 /**
  * Several protected resources in one server: each app is guarded by its own configuration, each has its own document, and
  * the requests that belong to none go to `fallback`. A request belongs to the resource whose path covers its own, the
- * longest first. `root` is the resource whose document is served at the root well-known path, if any.
+ * longest first. `root` is the resource whose document is served at the root well-known path, if any. Two resources with
+ * the same path are refused: the host of a request tells nothing (RFC 9728 §7.8), so one of them would never be reached.
  *
  * @since 0.1.0
  * @category middleware
@@ -83,6 +85,7 @@ const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
  * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
  * import { AuthConfig, Claims, HttpAppAuth } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
+ * import * as Either from "effect/Either"
  *
  * const as = "https://as.example.com"
  * const files = AuthConfig.unsafeMake({ resource: "https://mcp.example.com/files", authorizationServers: as })
@@ -92,33 +95,35 @@ const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
  * export const app = HttpAppAuth.resources([
  *   { config: files, app: whoami },
  *   { config: mail, app: whoami }
- * ], HttpServerResponse.empty({ status: 404 }))
+ * ], HttpServerResponse.empty({ status: 404 })).pipe(Either.getOrThrow)
  * ```
  */
 export const resources = <E1, R1, E2 = never, R2 = never>(
   guarded: ReadonlyArray<{ readonly config: AuthConfig; readonly app: HttpApp.Default<E1, R1> }>,
   fallback: HttpApp.Default<E2, R2>,
   root?: AuthConfig
-): HttpApp.Default<
-  Exclude<E1, AuthError.AuthError> | E2,
-  Exclude<Exclude<R1, CurrentClaims>, AuthConfig> | Authorizer | R2
+): Either.Either<
+  HttpApp.Default<
+    Exclude<E1, AuthError.AuthError> | E2,
+    Exclude<Exclude<R1, CurrentClaims>, AuthConfig> | Authorizer | R2
+  >,
+  ResourceMetadata.ResourceConflict
 > => {
-  type Outcome = ReturnType<typeof resources<E1, R1, E2, R2>>
-  const routes = ResourceMetadata.routes(
-    guarded.map(({ config }) => config),
-    root
-  )
+  type Outcome = Either.Either.Right<ReturnType<typeof resources<E1, R1, E2, R2>>>
+  const configs = guarded.map(({ config }) => config)
   const apps = guarded
     .map(({ app, config }) => ({
       path: (ResourceIdentifier.parts(config.resource)?.path ?? "").replace(/\/$/, ""),
       app: Effect.provideService(middleware(app), AuthConfig, config)
     }))
     .sort((left, right) => right.path.length - left.path.length)
-  return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Outcome => {
-    const metadata = ResourceMetadata.route(request, routes)
-    if (metadata !== undefined) return metadata
-    const path = request.url.split("?", 1)[0] ?? ""
-    const match = apps.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
-    return match === undefined ? fallback : (match.app as Outcome)
-  })
+  return Either.map(ResourceMetadata.routes(configs, root), (routes) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Outcome => {
+      const metadata = ResourceMetadata.route(request, routes)
+      if (metadata !== undefined) return metadata
+      const path = request.url.split("?", 1)[0] ?? ""
+      const match = apps.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
+      return match === undefined ? fallback : (match.app as Outcome)
+    })
+  )
 }

@@ -6,7 +6,9 @@
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Hash from "effect/Hash"
+import * as Schema from "effect/Schema"
 import * as WellKnown from "../protocol/WellKnown.js"
 import * as AuthConfig from "./AuthConfig.js"
 import * as Tenancy from "./Tenancy.js"
@@ -36,7 +38,13 @@ const notAllowed = json({ error: "invalid_request", error_description: "Method N
   allow: "GET, HEAD, OPTIONS"
 })
 
-const notFound = json({ error: "invalid_request", error_description: "No such protected resource" }, 404, {
+/**
+ * The answer for a resource that is not served here.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const notFound: HttpServerResponse.HttpServerResponse = json({ error: "invalid_request", error_description: "No such protected resource" }, 404, {
   "cache-control": "no-store"
 })
 
@@ -121,8 +129,27 @@ export const respond = (
 }
 
 /**
+ * Two resources of one server that nothing tells apart: the path of a request says which resource it is for, and these
+ * have the same one, but for a final slash, a query or the host.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ResourceConflict extends Schema.TaggedError<ResourceConflict>("effect-mcp-auth/server/ResourceConflict")(
+  "ResourceConflict",
+  {
+    path: Schema.String,
+    resources: Schema.Tuple(Schema.String, Schema.String)
+  }
+) {
+  override get message(): string {
+    return `${this.resources.join(" and ")} are served by one server and have the document ${this.path} in common`
+  }
+}
+
+/**
  * The resources of one server by the paths of their documents. Each is served at its path-inserted well-known path, with
- * and without a final slash; the root path has the document of `root`, or of the only resource.
+ * and without a final slash; the root path has the document of `root`, of the resource at the origin, or of the only one.
  *
  * @since 0.1.0
  * @category models
@@ -133,25 +160,31 @@ export interface Routes {
 }
 
 /**
- * The routes of these resources. Where two have a path in common the first one has it.
+ * The routes of these resources. Fails where two of them have a document's path in common.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const routes = (
   configs: ReadonlyArray<AuthConfig.AuthConfig>,
-  root: AuthConfig.AuthConfig | undefined = configs.length === 1 ? configs[0] : undefined
-): Routes => {
+  root?: AuthConfig.AuthConfig
+): Either.Either<Routes, ResourceConflict> => {
   const byPath = new Map<string, AuthConfig.AuthConfig>()
   const prefix = WellKnown.protectedResourceRoot
+  const conflict = (path: string, one: AuthConfig.AuthConfig, other: AuthConfig.AuthConfig) =>
+    Either.left(new ResourceConflict({ path, resources: [one.resource, other.resource] }))
   for (const config of configs) {
-    for (const path of WellKnown.protectedResourcePaths(config.resource)) {
-      if (path !== prefix && !byPath.has(path)) byPath.set(path, config)
-    }
+    // The first is its own document; at the root, that is where the resource is the origin.
+    const [own = prefix, ...rest] = WellKnown.protectedResourcePaths(config.resource)
+    const taken = byPath.get(own)
+    if (taken !== undefined) return conflict(own, taken, config)
+    for (const path of [own, ...rest.filter((path) => path !== prefix)]) byPath.set(path, config)
   }
-  const atRoot = root ?? configs.find((config) => WellKnown.protectedResource(config.resource).endsWith(prefix))
-  if (atRoot !== undefined) byPath.set(prefix, atRoot)
-  return { prefix, byPath }
+  const atRoot = byPath.get(prefix)
+  if (root !== undefined && atRoot !== undefined && atRoot !== root) return conflict(prefix, atRoot, root)
+  const shown = root ?? atRoot ?? (configs.length === 1 ? configs[0] : undefined)
+  if (shown !== undefined) byPath.set(prefix, shown)
+  return Either.right({ prefix, byPath })
 }
 
 /**

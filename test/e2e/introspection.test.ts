@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { AuthConfig } from "effect-mcp-auth/server"
 import { Claims, HttpAppAuth, IntrospectionAuthorizer } from "effect-mcp-auth/server"
-import { exportJWK, generateKeyPair } from "jose"
+import { decodeProtectedHeader, exportJWK, generateKeyPair } from "jose"
 import type { AuthorizationServer, OidcProvider } from "../../docs/examples/demo/AuthorizationServer.js"
 import { machine, machineToken } from "../fixtures/machineToken.js"
 import * as ProtectedServer from "../fixtures/ProtectedServer.js"
@@ -24,6 +24,7 @@ const clients = [
   machine,
   { ...registered, client_id: "rs", client_secret: secret, token_endpoint_auth_method: "client_secret_basic" },
   { ...registered, client_id: "rs-post", client_secret: secret, token_endpoint_auth_method: "client_secret_post" },
+  { ...registered, client_id: "rs-signed", client_secret: secret, introspection_signed_response_alg: "ES256" },
   {
     ...registered,
     client_id: "rs-key",
@@ -208,6 +209,35 @@ describe("opaque tokens of a real authorization server", () => {
       })
       assertOutage(yield* get(url, yield* token()))
       assert.strictEqual(introspections(authorizationServer)[0]?.status, 400)
+    })
+  )
+})
+
+describe("signed answers (RFC 9701)", () => {
+  const signed = { clientId: "rs-signed", credentials: { clientSecret }, signed: { algorithms: ["ES256"] } } as const
+
+  it.scopedLive("N-07 N-08 of a real authorization server, before and after its keys rotate", () =>
+    Effect.gen(function* () {
+      const { authorizationServer, token, url } = yield* make(signed)
+      const good = yield* token()
+      assert.strictEqual((yield* get(url, good)).status, 200)
+      assertInvalid(yield* get(url, "garbage"))
+      const [asked] = introspections(authorizationServer)
+      assert.deepInclude(decodeProtectedHeader(asked?.responseBody ?? ""), {
+        alg: "ES256",
+        typ: "token-introspection+jwt"
+      })
+      yield* authorizationServer.rotateKeys({ retire: true })
+      assert.strictEqual((yield* get(url, good)).status, 200)
+      yield* revoke(authorizationServer, good)
+      assertInvalid(yield* get(url, good))
+    })
+  )
+
+  it.scopedLive("N-08 an answer that is not signed is none", () =>
+    Effect.gen(function* () {
+      const { token, url } = yield* make({ ...signed, clientId: "rs" })
+      assertOutage(yield* get(url, yield* token()))
     })
   )
 })

@@ -75,7 +75,7 @@ const config = Layer.succeed(AuthConfig.AuthConfig, configOf())
 const options = { name: "guarded", version: "1.0.0", path: "/mcp" } as const
 
 /** A server on a free port; closed with the scope. */
-const serve = (routes: Layer.Layer<never, never, HttpLayerRouter.HttpRouter>) =>
+const serve = <E>(routes: Layer.Layer<never, E, HttpLayerRouter.HttpRouter>) =>
   Effect.map(
     Layer.build(
       Layer.provideMerge(

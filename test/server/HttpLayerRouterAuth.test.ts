@@ -1,13 +1,16 @@
+import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import { CurrentClaims, requireScopes } from "../../src/server/Claims.js"
 import * as HttpLayerRouterAuth from "../../src/server/HttpLayerRouterAuth.js"
+import * as Tenancy from "../../src/server/Tenancy.js"
 import {
   configOf,
   invalidChallenge,
@@ -69,6 +72,87 @@ describe("HttpLayerRouterAuth", () => {
       assert.include((yield* send(app, { path: "/b" })).challenge ?? "", "/.well-known/oauth-protected-resource/b")
     }).pipe(Effect.scoped)
   })
+
+  /** A resource as an application has one: its routes, its guard, its document, its configuration. */
+  const resourceOf = (resource: string, tenant?: string) =>
+    HttpLayerRouter.add("GET", resource.replace(/^https:\/\/[^/]+/, "") as HttpLayerRouter.PathInput, whoami).pipe(
+      Layer.provide(HttpLayerRouterAuth.layer),
+      Layer.merge(HttpLayerRouterAuth.layerMetadata),
+      Layer.provide(
+        tenant === undefined
+          ? Layer.empty
+          : Layer.succeed(Tenancy.Tenancy, { authorizationServers: Effect.succeed(tenant) })
+      ),
+      Layer.provide(Authorizer.layerTest({})),
+      Layer.provide(Layer.succeed(AuthConfig.AuthConfig, configOf({ resource })))
+    )
+  const origin = "https://mcp.example.com"
+  const documentAt = <E>(app: HttpApp.Default<E, Scope.Scope>, path: string) =>
+    Effect.map(send(app, { path: `/.well-known/oauth-protected-resource${path}` }), ({ body, status }) =>
+      status === 200
+        ? (body as { readonly resource: string; readonly authorization_servers: ReadonlyArray<string> })
+        : status
+    )
+
+  it.scoped("F7, F8, F2 each resource of a router has its own document, by its own tenancy", () =>
+    Effect.gen(function* () {
+      const app = yield* HttpLayerRouter.toHttpEffect(
+        Layer.mergeAll(resourceOf(`${origin}/a`), resourceOf(`${origin}/b`, "https://b.as.example"))
+      )
+      for (const [resource, issuer] of [
+        ["/a", "https://as.example"],
+        ["/b", "https://b.as.example"]
+      ] as const) {
+        for (const path of [resource, `${resource}/`]) {
+          assert.deepInclude(yield* documentAt(app, path), {
+            resource: `${origin}${resource}`,
+            authorization_servers: [issuer]
+          })
+        }
+      }
+      for (const path of ["", "/", "/c", "/a/b"]) assert.strictEqual(yield* documentAt(app, path), 404, path)
+    })
+  )
+
+  it.scoped("F8 of several, that of the resource at the origin is at the root", () =>
+    Effect.gen(function* () {
+      const app = yield* HttpLayerRouter.toHttpEffect(
+        Layer.mergeAll(resourceOf(`${origin}/a`), resourceOf(`${origin}/`), resourceOf(`${origin}/b`))
+      )
+      assert.deepInclude(yield* documentAt(app, ""), { resource: `${origin}/` })
+      assert.deepInclude(yield* documentAt(app, "/b"), { resource: `${origin}/b` })
+    })
+  )
+
+  it.scoped("F8 what two groups of one resource add is one document", () =>
+    Effect.gen(function* () {
+      const group = (path: HttpLayerRouter.PathInput) =>
+        HttpLayerRouter.add("GET", path, whoami).pipe(
+          Layer.provide(HttpLayerRouterAuth.layer),
+          Layer.merge(HttpLayerRouterAuth.layerMetadata)
+        )
+      const app = yield* HttpLayerRouter.toHttpEffect(
+        Layer.mergeAll(group("/x"), group("/y")).pipe(Layer.provide(services))
+      )
+      for (const path of ["", "/mcp"]) assert.deepInclude(yield* documentAt(app, path), { resource: `${origin}/mcp` })
+    })
+  )
+
+  it.effect("F8 RS-12 two resources with one path are refused when the app is built", () =>
+    Effect.gen(function* () {
+      const documentOf = (resource: string) =>
+        Layer.provide(
+          HttpLayerRouterAuth.layerMetadata,
+          Layer.succeed(AuthConfig.AuthConfig, configOf({ resource }))
+        )
+      for (const other of ["https://other.example/a", `${origin}/a/`, `${origin}/a?tenant=b`, `${origin}/a`]) {
+        const both = Layer.merge(documentOf(`${origin}/a`), documentOf(other))
+        const refused = yield* Effect.flip(Effect.scoped(HttpLayerRouter.toHttpEffect(both)))
+        assert.strictEqual(refused._tag, "ResourceConflict")
+        assert.sameMembers([...refused.resources], [`${origin}/a`, other])
+      }
+    })
+  )
 
   it.effect("D1 a handler reads its own caller", () =>
     Effect.gen(function* () {

@@ -24,8 +24,9 @@ const serveRouter =
   (config: AuthConfig.AuthConfig) =>
   (question: Question): Effect.Effect<Answer> =>
     HttpLayerRouter.toHttpEffect(
-      Layer.provide(Layer.fresh(HttpLayerRouterAuth.layerMetadata), Layer.succeed(AuthConfig.AuthConfig, config))
+      Layer.provide(HttpLayerRouterAuth.layerMetadata, Layer.succeed(AuthConfig.AuthConfig, config))
     ).pipe(
+      Effect.orDie,
       Effect.flatMap((app) => send(app, question)),
       Effect.scoped
     )

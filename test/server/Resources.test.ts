@@ -4,6 +4,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Redacted from "effect/Redacted"
 import * as ProtectedResourceMetadata from "../../src/discovery/ProtectedResourceMetadata.js"
 import * as WellKnown from "../../src/protocol/WellKnown.js"
@@ -51,7 +52,9 @@ const fallback = Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) =>
 
 const serverOf = (paths: ReadonlyArray<string>, rootPath?: string, more?: Partial<AuthConfig.Input>) => {
   const guarded = paths.map((path) => ({ config: configOf(path, more), app: appOf(path) }))
-  return HttpAppAuth.resources(guarded, fallback, guarded.find((_, index) => paths[index] === rootPath)?.config)
+  return HttpAppAuth.resources(guarded, fallback, guarded.find((_, index) => paths[index] === rootPath)?.config).pipe(
+    Either.getOrThrow
+  )
 }
 
 const send = <E, R extends Authorizer.Authorizer>(app: HttpApp.Default<E, R>, question: Guarded.Question) =>
@@ -124,7 +127,7 @@ describe("several resources in one server (F7, F8)", () => {
           { config: mail, app: appOf("mail") }
         ],
         fallback
-      )
+      ).pipe(Either.getOrThrow)
       const status = (path: string, token: string) => Effect.map(send(server, { path, token }), ({ status }) => status)
       assert.strictEqual(yield* status("/files", "/files~files.read"), 200)
       assert.strictEqual(yield* status("/files", "/files~mail.read"), 403)
@@ -153,7 +156,7 @@ describe("several resources in one server (F7, F8)", () => {
       const server = HttpAppAuth.resources(
         configs.map((config) => ({ config, app: appOf(config.resource) })),
         fallback
-      )
+      ).pipe(Either.getOrThrow)
       const token = (path: string) =>
         Effect.promise(() =>
           key.token({ iss: issuer, aud: `${origin}${path}`, sub: "s", client_id: "c", exp: 60, iat: 0, jti: "1" })
@@ -178,6 +181,35 @@ describe("several resources in one server (F7, F8)", () => {
       assert.strictEqual(answer.challenge, Guarded.challengeOf({ resource_metadata: metadataOf("/files") }))
     })
   )
+
+  const conflicts: ReadonlyArray<readonly [name: string, resources: readonly [string, string], path: string]> = [
+    ["the same one twice", [`${origin}/files`, `${origin}/files`], "/files"],
+    ["with and without a final slash", [`${origin}/files`, `${origin}/files/`], "/files"],
+    ["on another host", [`${origin}/files`, "https://other.example/files"], "/files"],
+    ["on another port", [`${origin}/files`, `${origin}:8443/files`], "/files"],
+    ["with a query", [`${origin}/files?tenant=a`, `${origin}/files?tenant=b`], "/files"],
+    ["both the origin", [origin, `${origin}/`], ""]
+  ]
+  it.each(conflicts)("F7, F8 RS-12 two with one path are refused, not shadowed: %s", (_, [first, second], path) => {
+    const guarded = [first, `${origin}/mail`, second].map((resource) => ({
+      config: configOf("", { resource }),
+      app: appOf(resource)
+    }))
+    const refused = Either.flip(HttpAppAuth.resources(guarded, fallback)).pipe(Either.getOrThrow)
+    assert.deepInclude(refused, { _tag: "ResourceConflict", path: `${root}${path}`, resources: [first, second] })
+    assert.strictEqual(
+      refused.message,
+      `${first} and ${second} are served by one server and have the document ${root}${path} in common`
+    )
+  })
+
+  it("F8 a root that takes the document of the resource at the origin is refused", () => {
+    const [atOrigin, files] = [configOf(""), configOf("/files")]
+    const guarded = [atOrigin, files].map((config) => ({ config, app: appOf(config.resource) }))
+    const refused = Either.flip(HttpAppAuth.resources(guarded, fallback, files)).pipe(Either.getOrThrow)
+    assert.deepInclude(refused, { path: root, resources: [atOrigin.resource, files.resource] })
+    assert.isTrue(Either.isRight(HttpAppAuth.resources(guarded, fallback, atOrigin)))
+  })
 
   it.effect("of no resources at all everything is the fallback's, and no document is served", () =>
     Effect.gen(function* () {

@@ -4,6 +4,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -189,7 +190,7 @@ describe("which tokens are taken", () => {
           { config: mail, app: whoami }
         ],
         HttpServerResponse.empty({ status: 404 })
-      )
+      ).pipe(Either.getOrThrow)
       const status = (path: string) =>
         Guarded.send(app, { path, token: "files" }).pipe(
           Effect.provide(Authorizer.layerTest({ files: { scopes: ["mcp:tools"], audience: [files.resource] } })),

@@ -272,6 +272,7 @@ const configuration = (
       clientCredentials: enabled,
       deviceFlow: { enabled: options.deviceFlow ?? false, ...devicePages },
       introspection: { enabled: true, allowedPolicy: ownToken },
+      jwtIntrospection: enabled,
       revocation: { enabled: true, allowedPolicy: ownToken },
       dPoP: enabled,
       pushedAuthorizationRequests: enabled,
