@@ -1,26 +1,31 @@
 /**
- * The guard on an `@effect/ai` MCP server, with scopes declared on its tools.
+ * The guard on an `@effect/ai` MCP server, with scopes declared on its tools, resources, templates and prompts.
  *
  * @since 0.1.0
  */
-import * as McpSchema from "@effect/ai/McpSchema"
+import type * as McpSchema from "@effect/ai/McpSchema"
 import * as McpServer from "@effect/ai/McpServer"
 import type * as Tool from "@effect/ai/Tool"
 import type * as Toolkit from "@effect/ai/Toolkit"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as RpcSerialization from "@effect/rpc/RpcSerialization"
+import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Scopes from "../protocol/Scopes.js"
-import type { AuthConfig } from "../server/AuthConfig.js"
+import { AuthConfig } from "../server/AuthConfig.js"
 import type { Authorizer } from "../server/Authorizer.js"
 import { CurrentClaims } from "../server/Claims.js"
+import { DecisionLog } from "../server/Decision.js"
 import * as HttpLayerRouterAuth from "../server/HttpLayerRouterAuth.js"
-import * as OperationScopes from "../server/OperationScopes.js"
+import type { Requirement } from "../server/ScopeRequirement.js"
+import { Tenancy } from "../server/Tenancy.js"
+import * as Declaration from "./Declaration.js"
+import * as OperationGate from "./OperationGate.js"
 
 /**
- * The scopes that a tool needs, all of them, as an annotation of the tool. None by default.
+ * What a tool needs beyond what every request needs, as an annotation of the tool: a list of scopes is all of them,
+ * `ScopeRequirement` has the rest. Nothing by default.
  *
  * @since 0.1.0
  * @category annotations
@@ -39,79 +44,160 @@ import * as OperationScopes from "../server/OperationScopes.js"
  * ```
  */
 export class RequiredScopes extends Context.Reference<RequiredScopes>()("effect-mcp-auth/mcp/RequiredScopes", {
-  defaultValue: (): ReadonlyArray<string> => []
+  defaultValue: (): Requirement => []
 }) {}
 
 /**
- * The scopes that the registered tools need. Only {@link layerHttpRouter} provides it, so a toolkit registered with
- * {@link toolkit} does not compile in front of a server that is not guarded.
+ * How a tool shows to those who may not use it, as an annotation of the tool. What it leaves out is as the server has it.
+ *
+ * @since 0.1.0
+ * @category annotations
+ */
+export class Access extends Context.Reference<Access>()("effect-mcp-auth/mcp/Access", {
+  defaultValue: (): Partial<Declaration.Policy> => ({})
+}) {}
+
+/**
+ * The guarded server as operations are registered with it. Only {@link layerHttpRouter} provides it, so what is registered
+ * with {@link toolkit} or {@link register} does not compile in front of a server that is not guarded.
  *
  * @since 0.1.0
  * @category tags
  */
-export class ToolScopes extends Context.Tag("effect-mcp-auth/mcp/ToolScopes")<
-  ToolScopes,
-  {
-    readonly declare: (tool: string, scopes: ReadonlyArray<string>) => Effect.Effect<void>
-    readonly required: (tool: string) => ReadonlyArray<string>
-  }
->() {
-  static readonly layer = Layer.sync(ToolScopes, () => {
-    const scopes = new Map<string, ReadonlyArray<string>>()
-    return {
-      declare: (tool, required) => Effect.sync(() => void (required.length > 0 && scopes.set(tool, required))),
-      required: (tool) => scopes.get(tool) ?? []
-    }
-  })
-}
+export class GuardedServer extends Context.Tag("effect-mcp-auth/mcp/GuardedServer")<
+  GuardedServer,
+  Declaration.Registrar
+>() {}
 
-const scopeGate = HttpLayerRouter.middleware(
-  Effect.map(ToolScopes, ({ required }) => {
-    const check = OperationScopes.check({ tool: required })
-    return (handler) => Effect.zipRight(check, handler)
-  })
+/** What the platform's own server takes, and how its operations show to those who may not use them. */
+type Options = Parameters<typeof McpServer.layerHttpRouter>[0] & Partial<Declaration.Policy>
+
+const gateway = HttpLayerRouter.middleware(Effect.succeed(OperationGate.middleware))
+
+const gate = Effect.gen(function* () {
+  const server = yield* McpServer.McpServer
+  const protocol = yield* RpcServer.Protocol
+  const registrar = yield* GuardedServer
+  const services = Context.make(AuthConfig, yield* AuthConfig).pipe(
+    Context.add(Tenancy, yield* Tenancy),
+    Context.add(DecisionLog, yield* DecisionLog)
+  )
+  return OperationGate.make(protocol, server, registrar, services)
+})
+
+/** The platform's protocol over HTTP, behind the guard, with the gate in it. */
+const protocol = (options: Options) =>
+  Layer.effect(RpcServer.Protocol, gate).pipe(
+    Layer.provide(
+      RpcServer.layerProtocolHttpRouter(options).pipe(
+        Layer.provide(RpcSerialization.layerJsonRpc()),
+        Layer.provide(gateway.combine(HttpLayerRouterAuth.middleware).layer)
+      )
+    )
+  )
+
+const guardedServer = ({ listing = "All", refusal = "Challenge" }: Options) =>
+  Layer.scoped(
+    GuardedServer,
+    Effect.zipWith(McpServer.McpServer, McpServer.McpServer.make, (server, empty) =>
+      Declaration.registrar(server, empty, { listing, refusal })
+    )
+  )
+
+/** The server as it is seen from outside: whatever is registered with it is guarded. */
+const outside = Layer.effectContext(
+  Effect.map(GuardedServer, (registrar) =>
+    Context.make(GuardedServer, registrar).pipe(
+      Context.add(
+        McpServer.McpServer,
+        registrar.registering(() => ({}))
+      )
+    )
+  )
 )
 
 /**
- * An `@effect/ai` MCP server at a path of the router, behind the guard: requests without an accepted token, and calls of
- * tools whose scopes the token lacks, are refused before they reach it. Add {@link HttpLayerRouterAuth.layerMetadata}
- * for the RFC 9728 document.
+ * An `@effect/ai` MCP server at a path of the router, behind the guard: requests without an accepted token, and operations
+ * whose scopes the token lacks, are refused before they reach it. Add {@link HttpLayerRouterAuth.layerMetadata} for the
+ * RFC 9728 document.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layerHttpRouter = (
-  options: Parameters<typeof McpServer.layerHttpRouter>[0]
+  options: Options
 ): Layer.Layer<
-  McpServer.McpServer | McpSchema.McpServerClient | ToolScopes,
+  McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,
   never,
   HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
 > =>
   // Layers are shared by reference: two servers of one router would have the same tools, and the guard of the first.
   Layer.suspend(() =>
-    McpServer.layerHttpRouter(options).pipe(
-      Layer.provide(scopeGate.combine(HttpLayerRouterAuth.middleware).layer),
-      Layer.provideMerge(ToolScopes.layer),
+    outside.pipe(
+      Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
+      Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
       Layer.fresh
     )
+    // The client is a service of each request, which the platform's type has here.
+  ) as Layer.Layer<
+    McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,
+    never,
+    HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
+  >
+
+/** What comes with each request, and is not needed before there is one. */
+type OfRequest = McpSchema.McpServerClient | CurrentClaims
+
+/**
+ * What is in the context of a registration wins over the context of a request. So the caller must not be in it, and no
+ * passage either.
+ */
+const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, OfRequest>> =>
+  Effect.mapInputContext(
+    registration,
+    (context: Context.Context<Exclude<R, OfRequest>>) =>
+      Context.omit(CurrentClaims as never, Declaration.Passage as never)(context) as Context.Context<R>
   )
 
-/** Checks once more where the handler runs, whatever way the call took. */
-const guarded =
-  (required: ReadonlyArray<string>) =>
-  <R>(handle: Effect.Effect<McpSchema.CallToolResult, never, R>): Effect.Effect<McpSchema.CallToolResult, never, R> =>
-    required.length === 0
-      ? handle
-      : Effect.flatMap(Effect.contextWith(Context.getOption(CurrentClaims)), (claims) =>
-          Option.isSome(claims) && claims.value.hasScopes(required)
-            ? handle
-            : Effect.succeed(
-                new McpSchema.CallToolResult({
-                  isError: true,
-                  content: [{ type: "text", text: `insufficient_scope: needs ${Scopes.render(required)}` }]
-                })
-              )
-        )
+const registering = <E, R>(
+  registration: Effect.Effect<void, E, R>,
+  options: (name: string) => Declaration.Options
+): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
+  Layer.effectDiscard(
+    Effect.flatMap(GuardedServer, (registrar) =>
+      withoutCaller(Effect.provideService(registration, McpServer.McpServer, registrar.registering(options)))
+    )
+  ) as Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>>
+
+/**
+ * Registers resources, templates and prompts, as the platform does, with what they need. Their handlers read the caller of
+ * their own request; a `CurrentClaims` that some layer provides is never seen by them. Completions of a template or prompt
+ * need what it needs.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as McpServer from "@effect/ai/McpServer"
+ * import { McpServerAuth } from "effect-mcp-auth/mcp"
+ * import { Claims } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const diary = McpServerAuth.register(
+ *   McpServer.registerResource({
+ *     uri: "file:///diary.md",
+ *     name: "diary",
+ *     content: Effect.map(Claims.CurrentClaims, ({ subject }) => `The diary of ${subject}`)
+ *   }),
+ *   { scopes: ["diary:read"], listing: "Permitted" }
+ * )
+ * ```
+ */
+export const register = <E, R>(
+  registration: Effect.Effect<void, E, R>,
+  options: Declaration.Options = {}
+): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
+  registering(registration, () => options)
 
 /**
  * What a toolkit needs at registration: handlers, and what the tools require but for the caller of each request. The
@@ -122,37 +208,22 @@ const guarded =
  */
 export type Requirements<Tools extends Record<string, Tool.Any>> =
   | Tool.HandlersFor<Tools>
-  | Exclude<Tool.Requirements<Tools[keyof Tools]>, McpSchema.McpServerClient | CurrentClaims>
-
-const register = <Tools extends Record<string, Tool.Any>>(toolkit: Toolkit.Toolkit<Tools>) =>
-  Effect.mapInputContext(
-    McpServer.registerToolkit(toolkit) as Effect.Effect<void, never, McpServer.McpServer | Requirements<Tools>>,
-    // What is in the context here would win over the request's own: the caller must never be in it.
-    (context: Context.Context<McpServer.McpServer | Requirements<Tools>>): typeof context =>
-      Context.omit(CurrentClaims as never)(context) as typeof context
-  )
+  | Exclude<Tool.Requirements<Tools[keyof Tools]>, OfRequest>
 
 /**
- * Registers a toolkit with the guarded server. Handlers of tools that have `CurrentClaims` among their `dependencies` read
- * the caller of their own request; a `CurrentClaims` that some layer provides is never seen by them.
+ * Registers a toolkit with the guarded server, each tool with what {@link RequiredScopes} and {@link Access} say of it.
+ * Handlers of tools that have `CurrentClaims` among their `dependencies` read the caller of their own request.
  *
  * @since 0.1.0
  * @category layers
  */
 export const toolkit = <Tools extends Record<string, Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>
-): Layer.Layer<never, never, McpServer.McpServer | ToolScopes | Requirements<Tools>> =>
-  Layer.effectDiscard(
-    Effect.gen(function* () {
-      const server = yield* McpServer.McpServer
-      const scopes = yield* ToolScopes
-      for (const tool of Object.values(toolkit.tools)) {
-        yield* scopes.declare(tool.name, Context.get(tool.annotations, RequiredScopes))
-      }
-      const registrar: McpServer.McpServer["Type"] = Object.assign(Object.create(server), {
-        addTool: ({ handle, tool }: Parameters<typeof server.addTool>[0]) =>
-          server.addTool({ tool, handle: (payload) => guarded(scopes.required(tool.name))(handle(payload)) })
-      })
-      yield* Effect.provideService(register(toolkit), McpServer.McpServer, registrar)
-    })
-  )
+): Layer.Layer<never, never, GuardedServer | Requirements<Tools>> =>
+  registering(
+    McpServer.registerToolkit(toolkit) as Effect.Effect<void, never, McpServer.McpServer | Requirements<Tools>>,
+    (name) => {
+      const annotations = toolkit.tools[name]?.annotations ?? Context.empty()
+      return { scopes: Context.get(annotations, RequiredScopes), ...Context.get(annotations, Access) }
+    }
+  ) as Layer.Layer<never, never, GuardedServer | Requirements<Tools>>

@@ -220,6 +220,23 @@ const hints = (
     { concurrency: "unbounded" }
   )
 
+/** Counts, records and logs a refusal; says what the tenancy knows of its challenge, nothing where there is no tenancy. */
+const told = (
+  error: AuthError.AuthError,
+  caller: Claims | undefined
+): Effect.Effect<Challenge.Hints | undefined, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
+  Effect.gen(function* () {
+    const config = yield* AuthConfig
+    const tenancy = yield* Tenancy.Tenancy
+    yield* DecisionTelemetry.record(error, caller)
+    yield* error._tag === "ServerError"
+      ? Effect.logWarning("Authorization could not be decided", causeOf(error))
+      : Effect.logDebug(`Refused: ${error._tag}`, error.message)
+    // No hint is in the answer to an outage, and a resolver may be the very thing that is out of order.
+    const hinted = tenancy.resourceMetadataUrl !== undefined || tenancy.requiredScopes !== undefined
+    return hinted && error._tag !== "ServerError" ? yield* hints(tenancy, config) : undefined
+  })
+
 /**
  * Answers a refusal: counted, recorded, logged (at Debug; a `ServerError` at Warning with its cause) and rendered. A
  * resolver of {@link Tenancy} that fails costs the challenge its own parameter and nothing else. `caller` is who was
@@ -232,15 +249,18 @@ export const respond = (
   error: AuthError.AuthError,
   caller?: Claims
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
-  Effect.gen(function* () {
-    const config = yield* AuthConfig
-    const tenancy = yield* Tenancy.Tenancy
-    yield* DecisionTelemetry.record(error, caller)
-    yield* error._tag === "ServerError"
-      ? Effect.logWarning("Authorization could not be decided", causeOf(error))
-      : Effect.logDebug(`Refused: ${error._tag}`, error.message)
-    // No hint is in the answer to an outage, and a resolver may be the very thing that is out of order.
-    const hinted = tenancy.resourceMetadataUrl !== undefined || tenancy.requiredScopes !== undefined
-    if (!hinted || error._tag === "ServerError") return prepared(error, config)
-    return render(Challenge.respond(error, config, yield* hints(tenancy, config)))
-  })
+  Effect.zipWith(told(error, caller), AuthConfig, (hints, config) =>
+    hints === undefined ? prepared(error, config) : render(Challenge.respond(error, config, hints))
+  )
+
+/**
+ * The same for a refusal that is answered in another form than an HTTP response of its own.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const refusal = (
+  error: AuthError.AuthError,
+  caller?: Claims
+): Effect.Effect<Challenge.Refusal, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
+  Effect.zipWith(told(error, caller), AuthConfig, (hints, config) => Challenge.respond(error, config, hints))

@@ -117,6 +117,14 @@ export * as JwtAccessToken from "./JwtAccessToken.js"
 export * as JwtAuthorizer from "./JwtAuthorizer.js"
 
 /**
+ * The body of a request as the MCP server behind the guard will read it, or a refusal where that cannot be known.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JsonRpcBody from "./JsonRpcBody.js"
+
+/**
  * Which scopes the operations of an MCP server need, checked on the HTTP request before the server sees it, whichever
  * library serves MCP behind the guard.
  *
@@ -140,6 +148,15 @@ export * as OriginCheck from "./OriginCheck.js"
  * @category modules
  */
 export * as ResourceMetadata from "./ResourceMetadata.js"
+
+/**
+ * What an operation of an MCP server asks of its caller's scopes: all of some, any one of several sets, or what an Effect
+ * says of the caller and the arguments.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ScopeRequirement from "./ScopeRequirement.js"
 
 /**
  * Requirements on how and when the person authenticated (RFC 9470), for routes that ask for more than a scope.

@@ -1,0 +1,197 @@
+/**
+ * The gate between HTTP and an `@effect/ai` MCP server. It sits behind the server's own parser, so it judges the very
+ * messages that the server will handle: none is parsed twice, and none is handled before all of its request are judged.
+ *
+ * @since 0.1.0
+ */
+import * as McpSchema from "@effect/ai/McpSchema"
+import type * as McpServer from "@effect/ai/McpServer"
+import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as RpcMessage from "@effect/rpc/RpcMessage"
+import * as RpcServer from "@effect/rpc/RpcServer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { AuthConfig } from "../server/AuthConfig.js"
+import type { AuthError } from "../server/AuthError.js"
+import { type Claims, CurrentClaims } from "../server/Claims.js"
+import * as Guard from "../server/Guard.js"
+import * as JsonRpcBody from "../server/JsonRpcBody.js"
+import * as OperationScopes from "../server/OperationScopes.js"
+import * as ScopeRequirement from "../server/ScopeRequirement.js"
+import { type Declaration, Passage, type Registrar } from "./Declaration.js"
+import * as OperationList from "./OperationList.js"
+
+type Message = RpcMessage.FromClientEncoded
+type Deliver = (clientId: number, message: Message) => Effect.Effect<void>
+
+type Server = McpServer.McpServer["Type"]
+
+/** One HTTP request on its way through the gate. */
+class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")<
+  Exchange,
+  {
+    /** Those that wait until all of them are there. */
+    readonly messages: Array<Message>
+    /** Why the request is refused as a whole. */
+    refusal?: AuthError
+  }
+>() {}
+
+/**
+ * The HTTP side: refuses a body that another parser might read differently, and answers what the protocol side refuses.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const middleware = <E, R>(handler: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
+  Effect.gen(function* () {
+    yield* JsonRpcBody.text(yield* HttpServerRequest.HttpServerRequest)
+    const exchange: Exchange["Type"] = { messages: [] }
+    const response = yield* Effect.provideService(handler, Exchange, exchange)
+    return exchange.refusal === undefined ? response : yield* Effect.fail(exchange.refusal)
+  })
+
+/** How the server reads what a request asks for, and which of its own functions finds who answers. */
+const reading =
+  <A, I>(
+    schema: Schema.Schema<A, I>,
+    find: (server: Server, payload: A) => Effect.Effect<unknown, unknown, McpSchema.McpServerClient>
+  ) =>
+  (server: Server, payload: unknown) =>
+    Effect.map(Schema.decodeUnknown(schema)(payload), (decoded) => ({
+      decoded,
+      // Whoever would answer is asked, not run, so it needs no client.
+      found: find(server, decoded) as Effect.Effect<unknown, unknown>
+    }))
+
+const readings: Readonly<Record<string, ReturnType<typeof reading>>> = {
+  "tools/call": reading(McpSchema.CallTool.payloadSchema, (server, call) => server.callTool(call)),
+  "resources/read": reading(McpSchema.ReadResource.payloadSchema, (server, { uri }) => server.findResource(uri)),
+  "resources/subscribe": reading(McpSchema.Subscribe.payloadSchema, (server, { uri }) => server.findResource(uri)),
+  "prompts/get": reading(McpSchema.GetPrompt.payloadSchema, (server, prompt) => server.getPromptResult(prompt)),
+  "completion/complete": reading(McpSchema.Complete.payloadSchema, (server, complete) => server.completion(complete))
+}
+
+/** What a message asks for, as the server reads it, and what was declared with it. */
+interface Asked {
+  readonly operation: ScopeRequirement.Operation
+  readonly declaration: Declaration
+}
+
+/**
+ * Asks the server which of its operations a message would reach. It runs none: they say what is declared with them, and
+ * answer as if they were absent. What the server itself cannot read, and what it does not have, reaches nobody.
+ */
+const ask = (server: Server, tag: string, payload: unknown): Effect.Effect<Asked | undefined> => {
+  const read = Object.hasOwn(readings, tag) ? readings[tag] : undefined
+  if (read === undefined) return Effect.succeed(undefined)
+  return Effect.gen(function* () {
+    const { decoded, found } = yield* read(server, payload)
+    const question: Passage["Type"] = { _tag: "Question" }
+    yield* Effect.ignore(Effect.provideService(found, Passage, question))
+    const { declaration } = question
+    const operation = OperationScopes.operation(tag, decoded)
+    return declaration === undefined || operation === undefined ? undefined : { operation, declaration }
+  }).pipe(Effect.orElseSucceed(() => undefined))
+}
+
+/** A message; and where it asks for an operation, what was declared with that, and whether the caller may. */
+interface Judged {
+  readonly message: Message
+  readonly declaration?: Declaration
+  readonly verdict?: ScopeRequirement.Verdict
+}
+
+const judge = (server: Server, message: Message, claims: Claims): Effect.Effect<Judged> =>
+  Effect.gen(function* () {
+    const asked = message._tag === "Request" ? yield* ask(server, message.tag, message.payload) : undefined
+    if (asked === undefined) return { message }
+    const { declaration, operation } = asked
+    return { message, declaration, verdict: yield* ScopeRequirement.judge(declaration.requirement, operation, claims) }
+  })
+
+/** Whether a refusal is answered within MCP. An outage never is: neither a challenge nor an absence would be true. */
+const isInside = ({ declaration, message, verdict }: Judged): boolean =>
+  verdict?.refusal !== undefined &&
+  verdict.refusal._tag !== "ServerError" &&
+  (declaration?.policy.refusal === "Absent" ||
+    (declaration?.policy.refusal === "ToolResult" && message._tag === "Request" && message.tag === "tools/call"))
+
+/**
+ * The protocol side: the protocol with the gate in it. `services` are the guard's own.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  protocol: RpcServer.Protocol["Type"],
+  server: Server,
+  { declared }: Registrar,
+  services: Context.Context<AuthConfig>
+): RpcServer.Protocol["Type"] => {
+  const passageOf = (
+    { declaration, verdict }: Judged,
+    claims: Claims
+  ): Effect.Effect<Passage["Type"] | undefined, never, HttpServerRequest.HttpServerRequest> => {
+    if (declaration === undefined) return Effect.succeed(undefined)
+    const refusal = verdict?.refusal
+    if (refusal === undefined) return Effect.succeed({ _tag: "Admitted", declaration })
+    return Effect.map(Effect.provide(Guard.refusal(refusal, claims), services), (rendered) => ({
+      _tag: "Admitted",
+      declaration,
+      instead:
+        declaration.policy.refusal === "Absent"
+          ? "Absent"
+          : new McpSchema.CallToolResult(OperationScopes.toolResult(rendered))
+    }))
+  }
+
+  const admit = (
+    messages: ReadonlyArray<Message>,
+    deliver: (message: Message) => Effect.Effect<void>
+  ): Effect.Effect<void, AuthError, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+    Effect.gen(function* () {
+      const claims = yield* CurrentClaims
+      const judged = yield* Effect.forEach(messages, (message) => judge(server, message, claims))
+      const refusal = ScopeRequirement.refusalOf(
+        judged.flatMap((one) => (one.verdict === undefined || isInside(one) ? [] : [one.verdict]))
+      )
+      if (refusal !== undefined) return yield* Effect.fail(refusal)
+      for (const one of judged) {
+        const passage = yield* passageOf(one, claims)
+        yield* passage === undefined
+          ? deliver(one.message)
+          : Effect.provideService(deliver(one.message), Passage, passage)
+      }
+    })
+
+  const gated =
+    (deliver: Deliver) =>
+    (clientId: number, message: Message): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+      Effect.flatMap(Exchange, (exchange) => {
+        // The one that says that this was all. A message of the client may bear its name, and is another object.
+        if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))
+        return Effect.matchEffect(
+          admit(exchange.messages.splice(0), (each) => deliver(clientId, each)),
+          {
+            onFailure: (refusal) => {
+              exchange.refusal = refusal
+              return protocol.end(clientId)
+            },
+            onSuccess: () => deliver(clientId, message)
+          }
+        )
+      })
+
+  return RpcServer.Protocol.of({
+    ...protocol,
+    // It runs with the context of the HTTP request.
+    run: (deliver) => protocol.run(gated(deliver) as Deliver),
+    send: (clientId, response, transferables) =>
+      Effect.flatMap(OperationList.permitted(response, declared), (permitted) =>
+        protocol.send(clientId, permitted, transferables)
+      )
+  })
+}

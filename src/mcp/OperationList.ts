@@ -1,0 +1,101 @@
+/**
+ * Lists of tools, resources, templates and prompts as a caller is to see them.
+ *
+ * @since 0.1.0
+ */
+import type * as RpcMessage from "@effect/rpc/RpcMessage"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Scopes from "../protocol/Scopes.js"
+import { type Claims, CurrentClaims } from "../server/Claims.js"
+import * as ScopeRequirement from "../server/ScopeRequirement.js"
+import type { Declaration, Registrar } from "./Declaration.js"
+
+type Lists = Registrar["declared"]
+
+/** The lists, each with the member by which its entries are known, and the kind of operation that they are. */
+const lists: ReadonlyArray<
+  readonly [list: keyof Lists, key: string, kind: ScopeRequirement.Operation["kind"]]
+> = [
+  ["tools", "name", "tool"],
+  ["resources", "uri", "resource"],
+  ["resourceTemplates", "uriTemplate", "resource"],
+  ["prompts", "name", "prompt"]
+]
+
+type Entry = Readonly<Record<string, unknown>>
+
+/** Adds to an entry what it needs: for ChatGPT in its form, for others in ours. */
+const annotated = (
+  entry: Entry,
+  kind: ScopeRequirement.Operation["kind"],
+  { refusal, required }: ScopeRequirement.Verdict,
+  claims: Claims
+): Entry => ({
+  ...entry,
+  _meta: {
+    ...(kind === "tool" ? { securitySchemes: [{ type: "oauth2", scopes: required }] } : {}),
+    "effect-mcp-auth/access": {
+      callable: refusal === undefined,
+      scopes: required,
+      missing: Scopes.missing(required, claims.scopes)
+    }
+  }
+})
+
+const shown = (
+  entry: Entry,
+  name: string,
+  kind: ScopeRequirement.Operation["kind"],
+  { policy, requirement }: Declaration,
+  claims: Claims
+): Effect.Effect<ReadonlyArray<Entry>> =>
+  policy.listing === "All"
+    ? Effect.succeed([entry])
+    : Effect.map(ScopeRequirement.judge(requirement, { kind, name }, claims), (verdict) => {
+        if (policy.listing === "Annotated") return [annotated(entry, kind, verdict, claims)]
+        return verdict.refusal === undefined ? [entry] : []
+      })
+
+const isRecord = (value: unknown): value is Entry => typeof value === "object" && value !== null
+
+/**
+ * The answer to a request with its lists as the caller of that request may see them; every other answer as it is. It goes
+ * by what the answer holds, not by what was asked: ids are the client's, and may come twice.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const permitted = (
+  response: RpcMessage.FromServerEncoded,
+  declared: Lists
+): Effect.Effect<RpcMessage.FromServerEncoded> => {
+  if (response._tag !== "Exit" || response.exit._tag !== "Success" || !isRecord(response.exit.value)) {
+    return Effect.succeed(response)
+  }
+  const { value } = response.exit
+  const found = lists.flatMap(([list, key, kind]) => {
+    const entries = value[list]
+    return Array.isArray(entries) ? [{ list, key, kind, entries: entries as ReadonlyArray<Entry> }] : []
+  })
+  if (found.length === 0) return Effect.succeed(response)
+  return Effect.gen(function* () {
+    const claims = yield* Effect.serviceOption(CurrentClaims)
+    const filtered: Record<string, ReadonlyArray<Entry>> = {}
+    for (const { entries, key, kind, list } of found) {
+      const visible = yield* Effect.forEach(
+        entries,
+        (entry) => {
+          const name = String(entry[key])
+          const declaration = declared[list].get(name)
+          return Option.isNone(claims) || declaration === undefined
+            ? Effect.succeed([])
+            : shown(entry, name, kind, declaration, claims.value)
+        },
+        { concurrency: "unbounded" }
+      )
+      filtered[list] = visible.flat()
+    }
+    return { ...response, exit: { _tag: "Success" as const, value: { ...value, ...filtered } } }
+  })
+}
