@@ -4,11 +4,12 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as AuthorizationRequest from "../protocol/AuthorizationRequest.js"
 import * as AuthorizationResponse from "../protocol/AuthorizationResponse.js"
 import * as Base64Url from "../protocol/Base64Url.js"
@@ -136,7 +137,7 @@ export const open = (
   server: AuthorizationServer,
   registration: ClientRegistration,
   { request, url }: Prepared
-): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> => {
+): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> => {
   const { authorizationEndpoint, pushedRequestEndpoint } = server
   return pushedRequestEndpoint === undefined
     ? Effect.succeed(url)
@@ -160,7 +161,7 @@ export const complete = (
 ): Effect.Effect<
   TokenEndpoint.Issued,
   AuthorizationInvalid | AuthorizationRefused | TokenRefused | TokenUnavailable | RegistrationFailed,
-  HttpClient.HttpClient
+  GuardedHttp.GuardedHttp
 > => {
   const { issuer } = pending
   const judged = AuthorizationResponse.validate(response, pending)

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as UrlParams from "@effect/platform/UrlParams"
 import * as Effect from "effect/Effect"
@@ -161,7 +160,7 @@ export const post = (options: {
   readonly parameters: Parameters
   readonly purpose: string
   readonly step: Step
-}): Effect.Effect<Answer, TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
+}): Effect.Effect<Answer, TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const { client, endpoint, parameters, purpose, step } = options
     const { issuer } = client

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
-import { displayUrl } from "../discovery/GuardedHttp.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
@@ -33,6 +33,7 @@ import * as TokenEndpoint from "./TokenEndpoint.js"
  */
 export interface Options {
   readonly resource: string
+  readonly resourceMetadataUrl?: string | undefined
   readonly credentials: NonNullable<ClientRegistration.Options["preRegistered"]>
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
@@ -57,7 +58,7 @@ const stopped = (
 ) => {
   const rule = "MCP authorization, step-up: a few attempts, then a failure"
   const scopes = Refusal.scopes(refusal)
-  const url = displayUrl(refusal.url)
+  const url = GuardedHttp.displayUrl(refusal.url)
   return fail((trace) => new AccessRefused({ url, status: refusal.status, reason, scopes, detail, rule, trace }))
 }
 
@@ -84,7 +85,10 @@ export const make = (
 > =>
   Effect.gen(function* () {
     const { resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
-    const client = yield* HttpClient.HttpClient
+    const { resourceMetadataUrl: metadataUrl } = options
+    const http = yield* GuardedHttp.make({
+      configured: [endpoint, ...(metadataUrl === undefined ? [] : [metadataUrl])]
+    })
     const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
     const turn = yield* Effect.makeSemaphore(1)
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
@@ -101,16 +105,16 @@ export const make = (
         const { expiresAt = Number.POSITIVE_INFINITY } = token
         held = { ...target, token, dueAt: expiresAt - Math.min(margin, (expiresAt - asked) / 4) }
         return token
-      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+      }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
 
     const discover = (refusal: Refusal.Refusal) =>
       Effect.gen(function* () {
         const challengeUrl = Refusal.metadataUrl(refusal)
         const { resourcePolicy: policy } = options
-        const metadata = yield* ServerDiscovery.resource({ endpoint, challengeUrl, policy })
+        const metadata = yield* ServerDiscovery.resource({ endpoint, challengeUrl, metadataUrl, policy })
         const issuers = selectAuthorizationServer(metadata.authorization_servers, held?.client.issuer)
         const need = { grant: "client_credentials" } as const
-        const server = yield* ServerDiscovery.authorizationServer(displayUrl(endpoint), issuers, need)
+        const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, need)
         const registration = yield* ClientRegistration.configured(
           { preRegistered: options.credentials, dynamic: false },
           server.metadata
@@ -124,7 +128,7 @@ export const make = (
           resource: metadata.resource,
           requested: Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen)
         }
-      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+      }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
 
     const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
       Effect.gen(function* () {
@@ -185,7 +189,7 @@ export const make = (
       const accessToken = AccessToken.isExpired(token, now) ? undefined : token.value
       const revoked = Revocation.revokeAll({ endpoint, client: registration, refreshToken: undefined, accessToken })
       return { issuer: Option.some(registration.issuer), ...(yield* revoked) }
-    }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+    }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
 
     return {
       current,

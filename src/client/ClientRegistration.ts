@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
 import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable } from "./ClientError.js"
 import * as DynamicRegistration from "./DynamicRegistration.js"
 import * as RegistrationChoice from "./RegistrationChoice.js"
@@ -136,7 +137,7 @@ export const obtain = (
 ): Effect.Effect<
   ClientRegistration,
   RegistrationFailed | TokenUnavailable | TokenStoreError,
-  HttpClient.HttpClient | TokenStore.TokenStore
+  GuardedHttp.GuardedHttp | TokenStore.TokenStore
 > =>
   Effect.gen(function* () {
     const { issuer } = metadata

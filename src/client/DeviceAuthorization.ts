@@ -4,12 +4,13 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { insecureUrl } from "../protocol/Loopback.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as BackChannel from "./BackChannel.js"
@@ -107,7 +108,7 @@ export const begin = (request: {
   readonly client: BackChannel.Client
   readonly resource: string
   readonly scopes: ReadonlyArray<string>
-}): Effect.Effect<Pending, AuthorizationRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
+}): Effect.Effect<Pending, AuthorizationRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const { client, endpoint, resource, scopes } = request
     const { issuer } = client
@@ -156,7 +157,7 @@ export const poll = (request: {
 }): Effect.Effect<
   TokenEndpoint.Issued,
   AuthorizationRefused | AuthorizeUserError | TokenRefused | TokenUnavailable | RegistrationFailed,
-  HttpClient.HttpClient
+  GuardedHttp.GuardedHttp
 > =>
   Effect.suspend(() => {
     const { client, endpoint, pending, resource, scopes } = request

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -214,7 +213,7 @@ export const register = (
 ): Effect.Effect<
   DynamicRegistration,
   RegistrationFailed | TokenUnavailable | TokenStoreError,
-  HttpClient.HttpClient | TokenStore.TokenStore
+  GuardedHttp.GuardedHttp | TokenStore.TokenStore
 > =>
   Effect.gen(function* () {
     const { issuer } = metadata

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -12,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import { fail, type RegistrationFailed, TokenRefused, type TokenStoreError, TokenUnavailable } from "./ClientError.js"
@@ -102,9 +102,9 @@ const refused = (grant: StoredGrant.StoredGrant, error: string, detail: string) 
  */
 export const make = (
   options: Options
-): Effect.Effect<HeldGrant, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
+): Effect.Effect<HeldGrant, never, GuardedHttp.GuardedHttp | TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
-    const client = yield* HttpClient.HttpClient
+    const http = yield* GuardedHttp.GuardedHttp
     const store = yield* TokenStore.TokenStore
     const flights = yield* SingleFlight.keyed<StoredGrant.StoredGrant, RefreshError>({ abandoned: "Finish" })
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
@@ -159,7 +159,7 @@ export const make = (
           client: registration.value,
           granted: grant.accessToken.scopes,
           grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
-        }).pipe(Effect.provideService(HttpClient.HttpClient, client))
+        }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
         // One `invalid_client` is no proof. Two are, and a registration that is dead takes its grant along.
         const forget = Effect.zipRight(
           stored(ClientRegistration.forget(registration.value)),

@@ -11,8 +11,8 @@ import * as Pkce from "../protocol/Pkce.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 
 /**
- * What is taken for the metadata of an endpoint that publishes none: the resource is the endpoint itself, the issuer its
- * origin. Servers of that time wrote their issuer with a final slash as often as without, and the document is at one and
+ * What is taken for the metadata of an endpoint that publishes none: the resource is the endpoint itself in its canonical
+ * form, the issuer its origin. Servers of that time wrote their issuer with a final slash as often as without, and the document is at one and
  * the same place for both.
  *
  * @since 0.1.0
@@ -26,8 +26,11 @@ import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
  * ```
  */
 export const protectedResource = (endpoint: string): ProtectedResourceMetadata => {
-  const origin = ResourceIdentifier.parts(endpoint)?.origin ?? ""
-  return { resource: endpoint, authorization_servers: [origin, `${origin}/`] }
+  const resource = ResourceIdentifier.canonical(endpoint)
+  const { origin = "", path, query } = ResourceIdentifier.parts(resource) ?? {}
+  // A URL parser put the slash behind a bare origin (MCP authorization, canonical server URI).
+  const isBare = path === "/" && query === ""
+  return { resource: isBare ? origin : resource, authorization_servers: [origin, `${origin}/`] }
 }
 
 /**

@@ -4,9 +4,10 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Effect from "effect/Effect"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as AuthorizationRequest from "../protocol/AuthorizationRequest.js"
 import * as BackChannel from "./BackChannel.js"
 import { AuthorizationRefused, fail, type RegistrationFailed, type TokenUnavailable } from "./ClientError.js"
@@ -26,7 +27,7 @@ export const send = (
   endpoint: string,
   client: BackChannel.Client,
   request: AuthorizationRequest.AuthorizationRequest
-): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
+): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const { issuer } = client
     const { response, sent } = yield* BackChannel.post({

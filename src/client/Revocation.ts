@@ -3,13 +3,14 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as BackChannel from "./BackChannel.js"
 import type { RegistrationFailed, TokenUnavailable } from "./ClientError.js"
 
@@ -112,7 +113,7 @@ export const revoke = (options: {
   readonly client: BackChannel.Client
   readonly token: Redacted.Redacted<string>
   readonly hint: "refresh_token" | "access_token"
-}): Effect.Effect<Outcome, never, HttpClient.HttpClient> => {
+}): Effect.Effect<Outcome, never, GuardedHttp.GuardedHttp> => {
   const { client, endpoint, hint, token } = options
   const { issuer } = client
   if (endpoint === undefined) {
@@ -157,7 +158,7 @@ export const revokeAll = (options: {
   readonly client: BackChannel.Client
   readonly refreshToken: Redacted.Redacted<string> | undefined
   readonly accessToken: Redacted.Redacted<string> | undefined
-}): Effect.Effect<Omit<SignedOut, "issuer">, never, HttpClient.HttpClient> =>
+}): Effect.Effect<Omit<SignedOut, "issuer">, never, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const { client, endpoint } = options
     const one = (token: Redacted.Redacted<string> | undefined, hint: "refresh_token" | "access_token") =>

@@ -3,13 +3,13 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Effect from "effect/Effect"
 import * as AuthorizationServerMetadata from "../discovery/AuthorizationServerMetadata.js"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
 import * as AuthorizationRequest from "../protocol/AuthorizationRequest.js"
-import { insecureUrl } from "../protocol/Loopback.js"
 import * as Pkce from "../protocol/Pkce.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { DiscoveryFailed, fail, ResourceMismatch, TokenUnavailable } from "./ClientError.js"
@@ -97,24 +97,24 @@ const pushedRequestEndpoint = (
     ? metadata.pushed_authorization_request_endpoint
     : undefined
 
-/** The rule that an endpoint breaks to which requests with secrets are sent. */
-const endpointViolation = (name: string, value: string | undefined, rule: string): string | undefined => {
-  if (value === undefined) return `its metadata has no ${name} (${rule})`
-  const insecure = insecureUrl(value)
-  return insecure === undefined ? undefined : `its ${name} ${insecure} (OAuth 2.1 section 1.5)`
-}
-
 /**
- * The rule by which a server cannot be used for what is needed; `undefined` if it can.
+ * The rule by which a server cannot be used for what is needed; `undefined` if it can. `urlViolation` judges each of its
+ * endpoints, as that of `GuardedHttp` does.
  *
  * @since 0.1.0
  * @category validation
  */
 export const violation = (
   metadata: AuthorizationServerMetadata.AuthorizationServerMetadata,
-  need: Need
+  need: Need,
+  urlViolation: (url: string) => string | undefined
 ): string | undefined => {
   const { authorization_endpoint, grant_types_supported, issuer } = metadata
+  const endpointViolation = (name: string, value: string | undefined, rule: string): string | undefined => {
+    if (value === undefined) return `its metadata has no ${name} (${rule})`
+    const broken = urlViolation(value)
+    return broken === undefined ? undefined : `its ${name} ${broken} (OAuth 2.1 section 1.5)`
+  }
   const token = endpointViolation("token_endpoint", metadata.token_endpoint, "RFC 8414 section 2")
   if (token !== undefined) return token
   if (grant_types_supported?.includes(need.grant) === false) return `it does not offer the ${need.grant} grant`
@@ -124,7 +124,7 @@ export const violation = (
     return endpointViolation("device_authorization_endpoint", endpoint, "RFC 8628 section 4")
   }
   if (authorization_endpoint === undefined) return "its metadata has no authorization_endpoint (RFC 8414 section 2)"
-  const broken = AuthorizationRequest.endpointViolation(authorization_endpoint)
+  const broken = AuthorizationRequest.endpointViolation(authorization_endpoint) ?? urlViolation(authorization_endpoint)
   if (broken !== undefined) return `its authorization_endpoint ${broken} (OAuth 2.1 section 3.1)`
   if (metadata.response_types_supported?.includes("code") === false) return "it does not offer response_type code"
   const pushed = pushedRequestEndpoint(metadata, need)
@@ -165,13 +165,15 @@ const failed = (
 export const resource = (options: {
   readonly endpoint: string
   readonly challengeUrl: string | undefined
+  readonly metadataUrl?: string | undefined
   readonly policy: ProtectedResourceMetadata.ResourcePolicy | undefined
   readonly fallback?: "2025-03-26" | undefined
-}): Effect.Effect<Resource, DiscoveryFailed | ResourceMismatch | TokenUnavailable, HttpClient.HttpClient> =>
+}): Effect.Effect<Resource, DiscoveryFailed | ResourceMismatch | TokenUnavailable, GuardedHttp.GuardedHttp> =>
   ProtectedResourceMetadata.discover(options).pipe(
     Effect.map((metadata) => ({ ...metadata, published: true })),
     Effect.catchAll((error) => {
-      if (options.fallback !== undefined && options.challengeUrl === undefined && error.isAbsent) {
+      const isProbed = options.challengeUrl === undefined && options.metadataUrl === undefined
+      if (options.fallback !== undefined && isProbed && error.isAbsent) {
         return Effect.as(
           DiscoveryTrace.decide(
             "the origin of the endpoint is the issuer",
@@ -207,8 +209,9 @@ export const authorizationServer = (
   endpoint: string,
   issuers: ReadonlyArray<string>,
   need: Need
-): Effect.Effect<AuthorizationServer, DiscoveryFailed | TokenUnavailable, HttpClient.HttpClient> =>
+): Effect.Effect<AuthorizationServer, DiscoveryFailed | TokenUnavailable, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
+    const http = yield* GuardedHttp.GuardedHttp
     const reasons: Array<string> = []
     let transient = false
     const passOver = (issuer: string, reason: string) => {
@@ -228,7 +231,7 @@ export const authorizationServer = (
         continue
       }
       const metadata = found.right
-      const broken = violation(metadata, need)
+      const broken = violation(metadata, need, http.violation)
       if (broken === undefined) {
         const { authorization_endpoint: authorizationEndpoint = "", token_endpoint: tokenEndpoint = "" } = metadata
         return {

@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
 import type { ClientError } from "./ClientError.js"
 import type * as ClientRegistration from "./ClientRegistration.js"
@@ -16,6 +17,8 @@ import type * as TokenStore from "./TokenStore.js"
 /**
  * What every such source can be told. Only `resource`, the URL of the MCP endpoint, has no default.
  *
+ * - `resourceMetadataUrl`: where the metadata of the resource is, for servers whose challenges do not say it and that
+ *   publish it at none of the well-known places; a challenge that does counts before it
  * - `registration`: pre-registered credentials, a client ID metadata document, what to register with
  * - `scopes`: asked for where the challenge names none, and beside those that it names; by default what the resource's
  *   metadata lists
@@ -29,6 +32,7 @@ import type * as TokenStore from "./TokenStore.js"
  */
 export interface Options {
   readonly resource: string
+  readonly resourceMetadataUrl?: string | undefined
   readonly registration?: ClientRegistration.Options | undefined
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
@@ -75,5 +79,5 @@ export interface SignIn {
   readonly fallback?: "2025-03-26" | undefined
   readonly ask: (
     request: Request
-  ) => Effect.Effect<SignedIn, ClientError, HttpClient.HttpClient | TokenStore.TokenStore>
+  ) => Effect.Effect<SignedIn, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
 }

@@ -4,14 +4,14 @@
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
-import { displayUrl } from "../discovery/GuardedHttp.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
@@ -56,14 +56,21 @@ export const make = (
 ): Effect.Effect<SignInSource, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
     const { registration = {}, resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
-    const client = yield* HttpClient.HttpClient
+    const { resourceMetadataUrl: metadataUrl } = options
+    const http = yield* GuardedHttp.make({
+      configured: [endpoint, ...(metadataUrl === undefined ? [] : [metadataUrl])]
+    })
     const store = yield* TokenStore.TokenStore
-    const held = yield* HeldGrant.make({ ...options, endpoint, registration })
+    const held = yield* Effect.provideService(
+      HeldGrant.make({ ...options, endpoint, registration }),
+      GuardedHttp.GuardedHttp,
+      http
+    )
     const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
     const turn = yield* Effect.makeSemaphore(1)
-    const provided = <A, E>(effect: Effect.Effect<A, E, HttpClient.HttpClient | TokenStore.TokenStore>) =>
+    const provided = <A, E>(effect: Effect.Effect<A, E, GuardedHttp.GuardedHttp | TokenStore.TokenStore>) =>
       effect.pipe(
-        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.provideService(GuardedHttp.GuardedHttp, http),
         Effect.provideService(TokenStore.TokenStore, store)
       )
     let history = RenewalDecision.blank
@@ -79,7 +86,7 @@ export const make = (
         if (Option.isSome(used)) history = { ...history, diagnosed: { token: used.value.value, status, at } }
         const scopes = Refusal.scopes(refusal)
         const rule = "MCP authorization, step-up: a few attempts, then a failure"
-        const url = displayUrl(refusal.url)
+        const url = GuardedHttp.displayUrl(refusal.url)
         return fail((trace) => new AccessRefused({ url, status, reason, scopes, detail, rule, trace }))
       })
 
@@ -94,7 +101,7 @@ export const make = (
         const grant = Option.getOrUndefined(live)
         const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
         const need = { ...way.need, defaultEndpoints: !metadata.published }
-        const server = yield* ServerDiscovery.authorizationServer(displayUrl(endpoint), issuers, need)
+        const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, need)
         const challenged = Refusal.scopes(refusal)
         const { resource } = metadata
         const scopes = RenewalDecision.scopes({
@@ -147,6 +154,7 @@ export const make = (
         const metadata = yield* ServerDiscovery.resource({
           endpoint,
           challengeUrl: Refusal.metadataUrl(refusal),
+          metadataUrl,
           policy: options.resourcePolicy,
           fallback: way.fallback
         }).pipe(provided)

@@ -3,11 +3,12 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
+
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as Scopes from "../protocol/Scopes.js"
 import type { AccessToken } from "./AccessToken.js"
 import * as BackChannel from "./BackChannel.js"
@@ -192,7 +193,7 @@ export const request = (options: {
   readonly grant: Grant
   readonly granted?: ReadonlyArray<string> | undefined
   readonly client: BackChannel.Client
-}): Effect.Effect<Issued, TokenRefused | TokenUnavailable | RegistrationFailed, HttpClient.HttpClient> =>
+}): Effect.Effect<Issued, TokenRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const { client, endpoint, grant } = options
     const { issuer } = client

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
-import { displayUrl, Limits } from "../discovery/GuardedHttp.js"
+import { displayUrl } from "../discovery/GuardedHttp.js"
 import { insecureUrl } from "../protocol/Loopback.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import type { AccessToken } from "./AccessToken.js"
@@ -118,20 +118,25 @@ export type DeviceAuthorizationOptions = DeviceSource.Options
 export type ClientCredentialsOptions = ClientCredentialsSource.Options
 
 /** A token is sent there, so it has to be a place to which one may be sent. */
-const checked = (resource: string): Effect.Effect<string, DiscoveryFailed> =>
-  Effect.flatMap(Limits, ({ allowInsecure }) => {
-    const broken = ResourceIdentifier.violation(resource) ?? (allowInsecure ? undefined : insecureUrl(resource))
-    return broken === undefined
-      ? Effect.succeed(resource)
-      : Effect.fail(
-          new DiscoveryFailed({
-            endpoint: displayUrl(resource),
-            reason: "InvalidResource",
-            detail: `the resource ${broken}`,
-            rule: "RFC 8707 section 2, OAuth 2.1 section 1.5"
-          })
-        )
-  })
+const checked = (options: {
+  readonly resource: string
+  readonly resourceMetadataUrl?: string | undefined
+}): Effect.Effect<string, DiscoveryFailed> => {
+  const { resource, resourceMetadataUrl = resource } = options
+  const refuse = (detail: string) =>
+    Effect.fail(
+      new DiscoveryFailed({
+        endpoint: displayUrl(resource),
+        reason: "InvalidResource",
+        detail,
+        rule: "RFC 8707 section 2, OAuth 2.1 section 1.5"
+      })
+    )
+  const broken = ResourceIdentifier.violation(resource) ?? insecureUrl(resource)
+  if (broken !== undefined) return refuse(`the resource ${broken}`)
+  const elsewhere = insecureUrl(resourceMetadataUrl)
+  return elsewhere === undefined ? Effect.succeed(resource) : refuse(`the resourceMetadataUrl ${elsewhere}`)
+}
 
 /**
  * One token that the application was given, such as a personal access token. It cannot be renewed: a refusal is final,
@@ -147,7 +152,7 @@ export const layerStatic = <E = never, R = never>(options: {
   Layer.effect(
     TokenSource,
     Effect.gen(function* () {
-      const resource = yield* checked(options.resource)
+      const resource = yield* checked(options)
       const value = Effect.isEffect(options.token) ? yield* options.token : options.token
       return {
         resource,
@@ -199,7 +204,7 @@ export const layerAuthorizationCode = (
 > =>
   Layer.scoped(
     TokenSource,
-    Effect.flatMap(checked(options.resource), (resource) =>
+    Effect.flatMap(checked(options), (resource) =>
       Effect.map(AuthorizationCodeSource.make(options), (source) => ({ resource, ...source }))
     )
   )
@@ -229,7 +234,7 @@ export const layerDeviceAuthorization = (
 ): Layer.Layer<TokenSource, DiscoveryFailed, HttpClient.HttpClient | TokenStore.TokenStore> =>
   Layer.scoped(
     TokenSource,
-    Effect.flatMap(checked(options.resource), (resource) =>
+    Effect.flatMap(checked(options), (resource) =>
       Effect.map(DeviceSource.make(options), (source) => ({ resource, ...source }))
     )
   )
@@ -256,7 +261,7 @@ export const layerClientCredentials = (
 ): Layer.Layer<TokenSource, DiscoveryFailed, HttpClient.HttpClient> =>
   Layer.scoped(
     TokenSource,
-    Effect.flatMap(checked(options.resource), (resource) =>
+    Effect.flatMap(checked(options), (resource) =>
       Effect.map(ClientCredentialsSource.make(options), (source) => ({ resource, ...source }))
     )
   )

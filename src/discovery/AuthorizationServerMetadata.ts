@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as WellKnown from "../protocol/WellKnown.js"
@@ -84,7 +83,7 @@ const get = GuardedHttp.getJson(AuthorizationServerMetadata)
 const attempt = (
   url: string,
   issuer: string
-): Effect.Effect<AuthorizationServerMetadata, GuardedHttp.FetchError, HttpClient.HttpClient> =>
+): Effect.Effect<AuthorizationServerMetadata, GuardedHttp.FetchError, GuardedHttp.GuardedHttp> =>
   Effect.flatMap(get(url, "authorization server metadata"), (document) =>
     document.issuer === issuer
       ? Effect.succeed(document)
@@ -107,7 +106,7 @@ const attempt = (
  */
 export const discover = (
   issuer: string
-): Effect.Effect<AuthorizationServerMetadata, AuthorizationServerMetadataError, HttpClient.HttpClient> =>
+): Effect.Effect<AuthorizationServerMetadata, AuthorizationServerMetadataError, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const attempts: Array<GuardedHttp.FetchError> = []
     for (const url of WellKnown.authorizationServer(issuer)) {

@@ -1,6 +1,6 @@
 /**
- * The one way in which this library fetches what others publish: secure URLs only, no redirects, bounded in time and
- * size, and a typed failure for everything that can go wrong.
+ * The one way in which this library fetches what others publish: secure URLs only, within reach, no redirects, bounded in
+ * time and size, and a typed failure for everything that can go wrong.
  *
  * @since 0.1.0
  */
@@ -9,32 +9,20 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
-import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
 import { insecureUrl } from "../protocol/Loopback.js"
+import * as BodyText from "./BodyText.js"
 import * as DiscoveryTrace from "./DiscoveryTrace.js"
+import * as FetchLimits from "./FetchLimits.js"
 import * as JsonDocument from "./JsonDocument.js"
-
-/**
- * The limits of a fetch: the time for the whole exchange and the size of the body in bytes. `allowInsecure` lets `http`
- * through beyond loopback, for closed networks without TLS.
- *
- * @since 0.1.0
- * @category references
- */
-export class Limits extends Context.Reference<Limits>()("effect-mcp-auth/discovery/GuardedHttp/Limits", {
-  defaultValue: (): {
-    readonly timeout: Duration.Duration
-    readonly maxBytes: number
-    readonly allowInsecure: boolean
-  } => ({ timeout: Duration.seconds(10), maxBytes: 256 * 1024, allowInsecure: false })
-}) {}
+import * as Reach from "./Reach.js"
+import * as RetryAfter from "./RetryAfter.js"
 
 /**
  * A fetch that gave nothing usable. `url` is without query; `status` is there where an answer came; `retryAfter` is in
@@ -45,7 +33,16 @@ export class Limits extends Context.Reference<Limits>()("effect-mcp-auth/discove
  */
 export class FetchError extends Schema.TaggedError<FetchError>("effect-mcp-auth/discovery/FetchError")("FetchError", {
   url: Schema.String,
-  reason: Schema.Literal("InsecureUrl", "Transport", "Timeout", "TooLarge", "Redirect", "Status", "Malformed"),
+  reason: Schema.Literal(
+    "InsecureUrl",
+    "OutOfReach",
+    "Transport",
+    "Timeout",
+    "TooLarge",
+    "Redirect",
+    "Status",
+    "Malformed"
+  ),
   detail: Schema.String,
   status: Schema.optional(Schema.Number),
   retryAfter: Schema.optional(Schema.Number),
@@ -98,110 +95,136 @@ export const displayValue = (value: string): string =>
     "?"
   )
 
-const retryAfterSeconds = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) return undefined
-  if (/^\d{1,9}$/.test(header)) return Number(header)
-  // Only the forms of RFC 9110 §5.6.7, which begin with a day; `Date.parse` makes a date of "-5".
-  if (!/^[A-Z][a-z]{2,8},? /.test(header)) return undefined
-  const date = Date.parse(header)
-  return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000))
-}
-
-const readBody = (
-  response: HttpClientResponse.HttpClientResponse,
-  maxBytes: number,
-  fail: (reason: FetchError["reason"], detail: string, cause?: unknown) => FetchError
-): Effect.Effect<string, FetchError> => {
-  const tooLarge = fail("TooLarge", `the body is larger than ${maxBytes} bytes`)
-  const announced = Number(response.headers["content-length"] ?? 0)
-  if (announced > maxBytes) return Effect.fail(tooLarge)
-  const decoder = new TextDecoder()
-  return response.stream.pipe(
-    Stream.mapError((error) => (error.reason === "EmptyBody" ? undefined : error)),
-    Stream.runFoldEffect({ size: 0, text: "" }, (read, chunk) => {
-      const size = read.size + chunk.byteLength
-      return size > maxBytes
-        ? Effect.fail(tooLarge)
-        : Effect.succeed({ size, text: read.text + decoder.decode(chunk, { stream: true }) })
-    }),
-    Effect.map(({ text }) => text + decoder.decode()),
-    Effect.catchAll((error) =>
-      error === undefined
-        ? Effect.succeed("")
-        : Effect.fail(
-            error._tag === "FetchError"
-              ? error
-              : fail("Transport", "the connection broke while the body was read", error)
-          )
-    )
-  )
-}
-
 const describe = (error: HttpClientError.HttpClientError): string =>
   error._tag === "RequestError" && error.reason === "InvalidUrl" ? "the URL is not valid" : "could not be reached"
 
 /**
- * Sends a request and reads its answer, whatever the status. Fails with {@link FetchError} where the URL is not secure,
- * the other side is not reached, answers with a redirect, is too slow, or sends too much. `purpose` is what the trace
- * says the request is for.
+ * On whose behalf requests are made: the URLs that the application or its operator chose. Every other URL was chosen by
+ * somebody else and goes no further than {@link Reach.of} says. `allowInsecure` lets `http` through beyond loopback.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly configured: readonly [string, ...Array<string>]
+  readonly allowInsecure?: boolean | undefined
+}
+
+/**
+ * Fetches on behalf of what was configured. `violation` says why a URL would not be asked, as far as its spelling tells.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class GuardedHttp extends Context.Tag("effect-mcp-auth/discovery/GuardedHttp")<
+  GuardedHttp,
+  {
+    readonly violation: (url: string) => string | undefined
+    readonly execute: (
+      request: HttpClientRequest.HttpClientRequest,
+      purpose: string
+    ) => Effect.Effect<Response, FetchError>
+  }
+>() {}
+
+/**
+ * Makes the service from a client and the limits that are set here.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const execute = (
-  request: HttpClientRequest.HttpClientRequest,
-  purpose: string
-): Effect.Effect<Response, FetchError, HttpClient.HttpClient> =>
+export const make = (options: Options): Effect.Effect<GuardedHttp["Type"], never, HttpClient.HttpClient> =>
   Effect.gen(function* () {
-    const limits = yield* Limits
+    const { allowedHosts, maxBytes, timeout } = yield* FetchLimits.FetchLimits
     // Ending the scope ends the connection of an answer that is not read to its end.
     // Its own span would hold query and headers as they were sent; the one around this says what may be said.
     const client = HttpClient.withScope(HttpClient.withTracerDisabledWhen(yield* HttpClient.HttpClient, () => true))
-    const url = displayUrl(request.url)
-    const fail = (reason: FetchError["reason"], detail: string, cause?: unknown) =>
-      new FetchError({ url, reason, detail, ...(cause === undefined ? {} : { cause }) })
+    const reachOf = (url: string) => Reach.of(url, { allowedHosts, configured: options.configured })
     // The loosening lets http count as https, and waives no other rule.
-    const insecure = insecureUrl(limits.allowInsecure ? request.url.replace(/^http:/i, "https:") : request.url)
-    if (insecure !== undefined) return yield* fail("InsecureUrl", insecure)
-    const answer = yield* client.execute(request).pipe(
-      Effect.mapError((error) => fail("Transport", describe(error), error)),
-      Effect.flatMap((response) =>
-        (response.status >= 300 && response.status < 400) || response.request.url !== request.url
-          ? Effect.fail(
-              new FetchError({
-                url,
-                reason: "Redirect",
-                detail: `answered ${response.status}: redirects are not followed`,
-                status: response.status
-              })
-            )
-          : Effect.map(readBody(response, limits.maxBytes, fail), (body) => ({
-              url: request.url,
-              status: response.status,
-              headers: response.headers,
-              body
-            }))
-      ),
-      Effect.scoped,
-      // A server runs its app uninterruptibly; a timeout would then wait for what it is there to end.
-      Effect.interruptible,
-      Effect.timeoutFail({
-        duration: limits.timeout,
-        onTimeout: () => fail("Timeout", `gave no answer within ${Duration.format(limits.timeout)}`)
-      }),
-      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual", credentials: "omit" }),
-      Effect.tapBoth({
-        onSuccess: (response) => trace(request, purpose, String(response.status)),
-        onFailure: (error) => trace(request, purpose, error.detail)
-      })
-    )
-    return answer
-  }).pipe(
-    Effect.withSpan("Discovery.fetch", {
-      captureStackTrace: false,
-      attributes: { purpose, url: displayUrl(request.url) }
-    })
-  )
+    const insecure = (url: string) =>
+      insecureUrl(options.allowInsecure === true ? url.replace(/^http:/i, "https:") : url)
+    const refusal = (url: string) => Reach.refusal(url, reachOf(url))
+    const execute = (request: HttpClientRequest.HttpClientRequest, purpose: string) =>
+      Effect.gen(function* () {
+        const url = displayUrl(request.url)
+        const fail = (reason: FetchError["reason"], detail: string, cause?: unknown) =>
+          new FetchError({ url, reason, detail, ...(cause === undefined ? {} : { cause }) })
+        const broken = insecure(request.url)
+        if (broken !== undefined) return yield* fail("InsecureUrl", broken)
+        const refused = refusal(request.url)
+        if (refused !== undefined) return yield* fail("OutOfReach", refused.message)
+        return yield* client.execute(request).pipe(
+          Effect.mapError((error) => {
+            const refused = Reach.refusalOf(error)
+            return refused === undefined
+              ? fail("Transport", describe(error), error)
+              : fail("OutOfReach", refused.message)
+          }),
+          Effect.flatMap((response) =>
+            (response.status >= 300 && response.status < 400) || response.request.url !== request.url
+              ? Effect.fail(
+                  new FetchError({
+                    url,
+                    reason: "Redirect",
+                    detail: `answered ${response.status}: redirects are not followed`,
+                    status: response.status
+                  })
+                )
+              : BodyText.read(response, maxBytes).pipe(
+                  Effect.mapError(({ cause, detail, reason }) => fail(reason, detail, cause)),
+                  Effect.map((body) => ({ url: request.url, status: response.status, headers: response.headers, body }))
+                )
+          ),
+          Effect.scoped,
+          // A server runs its app uninterruptibly; a timeout would then wait for what it is there to end.
+          Effect.interruptible,
+          Effect.timeoutFail({
+            duration: timeout,
+            onTimeout: () => fail("Timeout", `gave no answer within ${Duration.format(timeout)}`)
+          }),
+          Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual", credentials: "omit" }),
+          Effect.provideService(Reach.Reach, reachOf(request.url))
+        )
+      }).pipe(
+        Effect.tapBoth({
+          onSuccess: (response) => trace(request, purpose, String(response.status)),
+          onFailure: (error) => trace(request, purpose, error.detail)
+        }),
+        Effect.withSpan("Discovery.fetch", {
+          captureStackTrace: false,
+          attributes: { purpose, url: displayUrl(request.url) }
+        })
+      )
+    const violation = (url: string) => {
+      const broken = insecure(url)
+      if (broken !== undefined) return broken
+      const refused = refusal(url)
+      return refused === undefined ? undefined : `is out of reach: ${refused.message}`
+    }
+    return { execute, violation }
+  })
+
+/**
+ * The service as a layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<GuardedHttp, never, HttpClient.HttpClient> =>
+  Layer.effect(GuardedHttp, make(options))
+
+/**
+ * Sends a request and reads its answer, whatever the status. Fails with {@link FetchError} where the URL is not secure or
+ * out of reach, the other side is not reached, answers with a redirect, is too slow, or sends too much. `purpose` is what
+ * the trace says the request is for.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const execute = (
+  request: HttpClientRequest.HttpClientRequest,
+  purpose: string
+): Effect.Effect<Response, FetchError, GuardedHttp> => Effect.flatMap(GuardedHttp, (_) => _.execute(request, purpose))
 
 const trace = (request: HttpClientRequest.HttpClientRequest, purpose: string, outcome: string) =>
   DiscoveryTrace.record({
@@ -220,7 +243,7 @@ const trace = (request: HttpClientRequest.HttpClientRequest, purpose: string, ou
  */
 export const statusError = (response: Response): Effect.Effect<FetchError> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const retryAfter = retryAfterSeconds(response.headers["retry-after"], now)
+    const retryAfter = RetryAfter.seconds(response.headers["retry-after"], now)
     return new FetchError({
       url: displayUrl(response.url),
       reason: "Status",
@@ -260,7 +283,7 @@ export const decodeJson = <A, I>(schema: Schema.Schema<A, I>) => {
  */
 export const getJson = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = decodeJson(schema)
-  return (url: string, purpose: string): Effect.Effect<A, FetchError, HttpClient.HttpClient> =>
+  return (url: string, purpose: string): Effect.Effect<A, FetchError, GuardedHttp> =>
     execute(HttpClientRequest.get(url, { acceptJson: true }), purpose).pipe(
       Effect.flatMap((response) =>
         response.status === 200 ? decode(response) : Effect.flatMap(statusError(response), Effect.fail)

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -127,12 +126,11 @@ const retryAfterOf = (cause: Cause.Cause<unknown>): number => {
  * @category constructors
  */
 export const make = <E>(
-  uri: Effect.Effect<string, E, HttpClient.HttpClient>,
+  uri: Effect.Effect<string, E, GuardedHttp.GuardedHttp>,
   options?: Options
-): Effect.Effect<JwkSet, never, HttpClient.HttpClient | Scope.Scope> =>
+): Effect.Effect<JwkSet, never, GuardedHttp.GuardedHttp | Scope.Scope> =>
   Effect.gen(function* () {
-    const client = yield* HttpClient.HttpClient
-    const limits = yield* GuardedHttp.Limits
+    const http = yield* GuardedHttp.GuardedHttp
     const scope = yield* Effect.scope
     const maxAge = Duration.toMillis(options?.maxAge ?? "10 minutes")
     const maxStale = Duration.toMillis(options?.maxStale ?? "1 hour")
@@ -149,8 +147,7 @@ export const make = <E>(
     const fetch = yield* SingleFlight.make(
       uri.pipe(
         Effect.flatMap((url) => getDocument(url, "JWK set")),
-        Effect.provideService(HttpClient.HttpClient, client),
-        Effect.provideService(GuardedHttp.Limits, limits),
+        Effect.provideService(GuardedHttp.GuardedHttp, http),
         Effect.zip(Clock.currentTimeMillis),
         Effect.map(([document, now]) => {
           failure = undefined

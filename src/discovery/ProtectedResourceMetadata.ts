@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
@@ -99,7 +98,8 @@ export const resourceViolation = (
 ): string | undefined => {
   const shape = ResourceIdentifier.violation(resource)
   if (shape !== undefined) return `resource ${GuardedHttp.displayValue(resource)} ${shape}`
-  if (expected.includes(resource)) return undefined
+  // Scheme and host of what was typed may be in capitals (MCP authorization, canonical server URI).
+  if ([...expected, ...expected.map(ResourceIdentifier.canonical)].includes(resource)) return undefined
   if (policy === "covering" && ResourceIdentifier.covers(resource, endpoint)) return undefined
   const rule = policy === "covering" ? "or a parent of the endpoint on its origin" : "code point by code point"
   return `resource is ${GuardedHttp.displayValue(resource)}, expected ${GuardedHttp.displayValue(expected[0] ?? endpoint)}, ${rule} (RFC 9728 section 3.3)`
@@ -113,7 +113,7 @@ const attempt = (
 ): Effect.Effect<
   ProtectedResourceMetadata,
   { readonly error: GuardedHttp.FetchError; readonly actual?: string },
-  HttpClient.HttpClient
+  GuardedHttp.GuardedHttp
 > =>
   get(candidate.url, "protected resource metadata").pipe(
     Effect.mapError((error) => ({ error })),
@@ -132,8 +132,9 @@ const attempt = (
   )
 
 /**
- * Finds the metadata of an MCP endpoint. A URL from the challenge is the only one asked; without one, the path-inserted
- * well-known URL and then the root one are tried, and the next is asked only where the one before gave nothing usable.
+ * Finds the metadata of an MCP endpoint. A URL from the challenge is the only one asked, and without one a `metadataUrl`
+ * that the application knows; without either, the path-inserted well-known URL and then the root one are tried, and the
+ * next is asked only where the one before gave nothing usable.
  *
  * @since 0.1.0
  * @category constructors
@@ -141,18 +142,21 @@ const attempt = (
 export const discover = (options: {
   readonly endpoint: string
   readonly challengeUrl?: string | undefined
+  readonly metadataUrl?: string | undefined
   readonly policy?: ResourcePolicy | undefined
-}): Effect.Effect<ProtectedResourceMetadata, ProtectedResourceMetadataError, HttpClient.HttpClient> =>
+}): Effect.Effect<ProtectedResourceMetadata, ProtectedResourceMetadataError, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
-    const { challengeUrl, endpoint, policy = "covering" } = options
+    const { challengeUrl, endpoint, metadataUrl, policy = "covering" } = options
+    const url = challengeUrl ?? metadataUrl
     const candidates =
-      challengeUrl === undefined
-        ? WellKnown.protectedResourceCandidates(endpoint)
-        : [{ url: challengeUrl, resources: [endpoint] }]
-    yield* DiscoveryTrace.decide(
-      challengeUrl === undefined ? "probe the well-known URLs" : "use the resource_metadata of the challenge",
-      challengeUrl === undefined ? "the challenge names no resource_metadata" : "RFC 9728 section 5.1"
-    )
+      url === undefined ? WellKnown.protectedResourceCandidates(endpoint) : [{ url, resources: [endpoint] }]
+    const unnamed = "the challenge names no resource_metadata"
+    yield* challengeUrl !== undefined
+      ? DiscoveryTrace.decide("use the resource_metadata of the challenge", "RFC 9728 section 5.1")
+      : DiscoveryTrace.decide(
+          url === undefined ? "probe the well-known URLs" : "use the URL that is configured",
+          unnamed
+        )
     const attempts: Array<GuardedHttp.FetchError> = []
     let mismatch: { readonly expected: string; readonly actual: string } | undefined
     for (const candidate of candidates) {

@@ -29,8 +29,16 @@ export * as ClientAuthentication from "./ClientAuthentication.js"
 export * as DiscoveryTrace from "./DiscoveryTrace.js"
 
 /**
- * The one way in which this library fetches what others publish: secure URLs only, no redirects, bounded in time and
- * size, and a typed failure for everything that can go wrong.
+ * How long a fetch may take, how much it may bring, and which hosts it may ask wherever they are.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as FetchLimits from "./FetchLimits.js"
+
+/**
+ * The one way in which this library fetches what others publish: secure URLs only, within reach, no redirects, bounded in
+ * time and size, and a typed failure for everything that can go wrong.
  *
  * @since 0.1.0
  * @category modules
@@ -47,12 +55,29 @@ export * as GuardedHttp from "./GuardedHttp.js"
 export * as JwkSet from "./JwkSet.js"
 
 /**
+ * Where on the network a host is: on the public one, on somebody's own, on this machine, or where nobody has business.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as NetworkZone from "./NetworkZone.js"
+
+/**
  * Protected resource metadata (RFC 9728): the document, and how a client finds and judges it.
  *
  * @since 0.1.0
  * @category modules
  */
 export * as ProtectedResourceMetadata from "./ProtectedResourceMetadata.js"
+
+/**
+ * How far a request may go: a URL that somebody else chose leads to the public network, or to where the application
+ * itself already is, and nowhere else (RFC 9728 §7.7).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Reach from "./Reach.js"
 
 /**
  * One run of a lookup for all who ask while it is under way.

@@ -96,7 +96,19 @@ export const covers = (resource: string, url: string): boolean => {
   return inner.pathname === outer.pathname || inner.pathname.startsWith(withSlash(outer.pathname))
 }
 
-const canonical = (identifier: string): string =>
+/**
+ * An identifier with scheme and host in lower case and without a default port. Nothing else of it is touched.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { ResourceIdentifier } from "effect-mcp-auth/protocol"
+ *
+ * console.log(ResourceIdentifier.canonical("HTTPS://MCP.Example.com:443/Mcp")) // https://mcp.example.com/Mcp
+ * ```
+ */
+export const canonical = (identifier: string): string =>
   identifier
     .replace(/^[^/]+\/\/[^/?]+/, (origin) => origin.toLowerCase())
     .replace(/^(https:\/\/[^/?]+?):(?:443)?(?=[/?]|$)/, "$1")

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
@@ -96,18 +96,16 @@ export const make = (
 ): Effect.Effect<Authorizer.Service, never, AuthConfig | HttpClient.HttpClient | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* AuthConfig
-    const client = yield* HttpClient.HttpClient
     if (options.issuer === undefined && config.authorizationServers.length > 1) {
       return yield* Effect.dieMessage("IntrospectionAuthorizer: set options.issuer, because several are configured")
     }
     const issuer = options.issuer ?? config.authorizationServers[0]
-    const limits = yield* GuardedHttp.Limits
-    const allowInsecure = limits.allowInsecure || config.allowInsecureAuthorizationServers
-    const guarded = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-      effect.pipe(
-        Effect.provideService(HttpClient.HttpClient, client),
-        Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure })
-      )
+    // The operator chose the issuer and, where it is configured, the endpoint. What the metadata names instead was not.
+    const http = yield* GuardedHttp.make({
+      configured: [issuer, ...(options.endpoint === undefined ? [] : [options.endpoint])],
+      allowInsecure: config.allowInsecureAuthorizationServers
+    })
+    const guarded = Effect.provideService(GuardedHttp.GuardedHttp, http)
     const misconfigured = (detail: string) =>
       new GuardedHttp.FetchError({ url: issuer, reason: "Malformed", detail: `${detail} of this issuer` })
     let known:
@@ -132,9 +130,7 @@ export const make = (
     const jwksUri = Effect.flatMap(metadata, ({ jwks_uri }) =>
       jwks_uri === undefined ? misconfigured("there is no jwks_uri in the metadata") : Effect.succeed(jwks_uri)
     )
-    const keySet = yield* JwkSet.make(jwksUri).pipe(
-      Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure })
-    )
+    const keySet = yield* guarded(JwkSet.make(jwksUri))
 
     const ask = (token: string) =>
       Effect.gen(function* () {
@@ -160,7 +156,7 @@ export const make = (
             accept: options.signed === undefined ? "application/json" : "application/token-introspection+jwt"
           }),
           HttpClientRequest.bodyUrlParams([["token", token], ["token_type_hint", "access_token"], ...proof.parameters]),
-          (request) => guarded(GuardedHttp.execute(request, "token introspection"))
+          (request) => http.execute(request, "token introspection")
         )
         if (response.status === 400) {
           const { error } = yield* Effect.orElseSucceed(decodeError(response), () => ({ error: "" }))

@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Jose from "jose"
 import * as AuthorizationServerMetadata from "../discovery/AuthorizationServerMetadata.js"
+import * as FetchLimits from "../discovery/FetchLimits.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as JwkSet from "../discovery/JwkSet.js"
 import { AuthConfig } from "./AuthConfig.js"
@@ -106,21 +107,27 @@ export const make = (
     const profile = options?.profile ?? TokenProfile.rfc9068
     const algorithms: ReadonlyArray<string> = options?.algorithms ?? ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"]
     const tolerance = Math.min(Duration.toSeconds(options?.clockTolerance ?? "5 seconds"), 300)
-    const limits = yield* GuardedHttp.Limits
+    const limits = yield* FetchLimits.FetchLimits
     const client = yield* HttpClient.HttpClient
     const scope = yield* Effect.scope
-    const allowInsecure = limits.allowInsecure || config.allowInsecureAuthorizationServers
+    const allowInsecure = config.allowInsecureAuthorizationServers
     const keySets = yield* Cache.make({
       capacity: MAX_ISSUERS,
       timeToLive: Duration.infinity,
       // Uninterruptible, because all who wait for a lookup share the interruption of who was first.
-      lookup: (issuer: string) =>
-        JwkSet.make(jwksUri(issuer, options?.jwksUri?.[issuer]), options?.keys).pipe(
-          Effect.provideService(GuardedHttp.Limits, { ...limits, allowInsecure }),
+      lookup: (issuer: string) => {
+        const configured = options?.jwksUri?.[issuer]
+        // The operator chose the issuer and, where it is configured, the URL of its keys. What its metadata names instead
+        // was not.
+        const chosen = [issuer, ...(configured === undefined ? [] : [configured])] as const
+        return JwkSet.make(jwksUri(issuer, configured), options?.keys).pipe(
+          Effect.provideServiceEffect(GuardedHttp.GuardedHttp, GuardedHttp.make({ configured: chosen, allowInsecure })),
+          Effect.provideService(FetchLimits.FetchLimits, limits),
           Effect.provideService(HttpClient.HttpClient, client),
           Effect.provideService(Scope.Scope, scope),
           Effect.uninterruptible
         )
+      }
     })
 
     const authorize = (credentials: Authorizer.Credentials): Effect.Effect<Claims, AuthError> =>
@@ -157,7 +164,7 @@ const jwksUri = (
 ): Effect.Effect<
   string,
   AuthorizationServerMetadata.AuthorizationServerMetadataError | GuardedHttp.FetchError,
-  HttpClient.HttpClient
+  GuardedHttp.GuardedHttp
 > =>
   configured !== undefined
     ? Effect.succeed(configured)

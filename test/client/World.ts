@@ -8,6 +8,7 @@ import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuthorizeUser, HttpClientAuth, TokenSource, TokenStore } from "../../src/client/index.js"
+import * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
 import * as Pkce from "../../src/protocol/Pkce.js"
 
 export const endpoint = "https://mcp.example/mcp"
@@ -180,7 +181,7 @@ export class World {
     return Response.json({ ok: true, scopes: token.scopes })
   }
 
-  readonly layerHttp: Layer.Layer<HttpClient.HttpClient> = Layer.succeed(
+  private readonly layerClient: Layer.Layer<HttpClient.HttpClient> = Layer.succeed(
     HttpClient.HttpClient,
     HttpClient.make((request, url) =>
       Effect.gen(this, function* () {
@@ -204,6 +205,10 @@ export class World {
       })
     )
   )
+
+  readonly layerHttp: Layer.Layer<HttpClient.HttpClient | GuardedHttp.GuardedHttp> = GuardedHttp.layer({
+    configured: [endpoint]
+  }).pipe(Layer.provideMerge(this.layerClient))
 
   readonly layerUser: Layer.Layer<AuthorizeUser.AuthorizeUser> = AuthorizeUser.layer({
     redirectUri,

@@ -1,12 +1,12 @@
-import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as AuthorizationServerMetadata from "../../src/discovery/AuthorizationServerMetadata.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import * as Network from "../server/fixtures/Network.js"
+import * as GuardedFetch from "./fixtures/GuardedFetch.js"
 
 const discover = (issuer: string, network: Network.Network) =>
-  Effect.provideService(AuthorizationServerMetadata.discover(issuer), HttpClient.HttpClient, network.client)
+  AuthorizationServerMetadata.discover(issuer).pipe(GuardedFetch.over(network.client))
 
 /** What is asked, in order, when nothing is anywhere. */
 const candidates = (issuer: string) => {

@@ -8,11 +8,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
+import * as FetchLimits from "../../src/discovery/FetchLimits.js"
 import * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
 import * as Network from "../server/fixtures/Network.js"
+import * as GuardedFetch from "./fixtures/GuardedFetch.js"
 import * as HttpServer from "./fixtures/HttpServer.js"
 
 const Document = Schema.Struct({
@@ -24,16 +27,16 @@ const getDocument = GuardedHttp.getJson(Document)
 const get = (url: string) => getDocument(url, "a document")
 
 const withLimits =
-  (limits: Partial<GuardedHttp.Limits["Type"]>) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(GuardedHttp.Limits, (defaults) =>
-      Effect.provideService(self, GuardedHttp.Limits, { ...defaults, ...limits })
-    )
+  (limits: Partial<FetchLimits.FetchLimits["Type"]>) =>
+  <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    Effect.provide(self, FetchLimits.layer(limits))
 
-const through =
-  (network: Network.Network) =>
-  <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, HttpClient.HttpClient>> =>
-    Effect.provideService(self, HttpClient.HttpClient, network.client)
+const through = (network: Network.Network, options?: Partial<GuardedHttp.Options>) =>
+  GuardedFetch.over(network.client, options)
+
+/** Over real sockets, on behalf of this machine. */
+const local = { configured: ["http://127.0.0.1/"] } as const
+const over = (client: Layer.Layer<HttpClient.HttpClient>) => Layer.provideMerge(GuardedHttp.layer(local), client)
 
 /** Lets every fiber that can run do so. */
 const settle = Effect.repeatN(Effect.yieldNow(), 100)
@@ -63,7 +66,7 @@ describe("GuardedHttp", () => {
         return Effect.map(get(url), (document) => {
           assert.deepStrictEqual(document, { name: "x" })
           assert.strictEqual(network.asked.length, 1)
-        }).pipe(through(network))
+        }).pipe(through(network, local))
       })
     }
 
@@ -101,7 +104,7 @@ describe("GuardedHttp", () => {
           assertFailure(yield* Effect.flip(get(url)), { reason: "InsecureUrl" })
         }
         assert.deepStrictEqual(network.asked, ["http://as.internal/doc"])
-      }).pipe(withLimits({ allowInsecure: true }), through(network))
+      }).pipe(through(network, { configured: ["http://as.internal/"], allowInsecure: true }))
     })
   })
 
@@ -386,9 +389,9 @@ describe("GuardedHttp", () => {
   describe("over real sockets", () => {
     // Bun has no dispatcher of undici.
     const clients = [
-      ["fetch", FetchHttpClient.layer],
-      ["node:http", NodeHttpClient.layer],
-      ...(process.versions["bun"] === undefined ? [["undici", NodeHttpClient.layerUndici] as const] : [])
+      ["fetch", over(FetchHttpClient.layer)],
+      ["node:http", over(NodeHttpClient.layer)],
+      ...(process.versions["bun"] === undefined ? [["undici", over(NodeHttpClient.layerUndici)] as const] : [])
     ] as const
     for (const [name, client] of clients) {
       describe(name, () => {
@@ -420,7 +423,7 @@ describe("GuardedHttp", () => {
             assertFailure(error, { reason: "Timeout" })
             yield* Effect.sleep("100 millis")
             assert.strictEqual(server.open(), 0)
-          }).pipe(withLimits({ timeout: Duration.millis(200) }), Effect.provide(client))
+          }).pipe(Effect.provide(client), withLimits({ timeout: Duration.millis(200) }))
         )
 
         it.scopedLive("ten megabytes are not read, and the connection ends", () =>
@@ -502,7 +505,7 @@ describe("GuardedHttp", () => {
           response.writeHead(200, { "content-encoding": "gzip", "content-length": bomb.byteLength }).end(bomb)
         })
         assertFailure(yield* Effect.flip(get(`${server.url}/doc`)), { reason: "TooLarge" })
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+      }).pipe(Effect.provide(over(FetchHttpClient.layer)))
     )
 
     it.scopedLive("a good answer leaves its connection to the next request", () =>
@@ -510,7 +513,7 @@ describe("GuardedHttp", () => {
         const server = yield* HttpServer.make((_, response) => response.end('{"name":"x"}'))
         yield* Effect.forEach(Array.from({ length: 10 }), () => get(`${server.url}/doc`))
         assert.isBelow(server.open(), 3)
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+      }).pipe(Effect.provide(over(FetchHttpClient.layer)))
     )
 
     it.scopedLive("no cookie and no trace header goes along", () =>
@@ -526,7 +529,7 @@ describe("GuardedHttp", () => {
         for (const name of ["cookie", "traceparent", "b3", "authorization", "origin", "referer"]) {
           assert.notProperty(headers, name)
         }
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+      }).pipe(Effect.provide(over(FetchHttpClient.layer)))
     )
 
     it.scopedLive("a client that follows redirects by itself is found out", () =>
@@ -536,11 +539,9 @@ describe("GuardedHttp", () => {
           else response.end('{"name":"x"}')
         })
         const following = HttpClient.followRedirects(yield* HttpClient.HttpClient)
-        const error = yield* Effect.flip(
-          Effect.provideService(get(`${server.url}/doc`), HttpClient.HttpClient, following)
-        )
+        const error = yield* get(`${server.url}/doc`).pipe(Effect.flip, GuardedFetch.over(following, local))
         assertFailure(error, { reason: "Redirect" })
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+      }).pipe(Effect.provide(over(FetchHttpClient.layer)))
     )
 
     it.scopedLive("execute gives whatever the status is", () =>
@@ -549,7 +550,7 @@ describe("GuardedHttp", () => {
         const response = yield* GuardedHttp.execute(HttpClientRequest.post(`${server.url}/token`), "a token")
         assert.strictEqual(response.status, 400)
         assert.strictEqual(response.body, '{"error":"x"}')
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+      }).pipe(Effect.provide(over(FetchHttpClient.layer)))
     )
   })
 })

@@ -1,4 +1,3 @@
-import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -6,10 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/TestClock"
-import * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
+import * as FetchLimits from "../../src/discovery/FetchLimits.js"
+import type * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
 import * as JwkSet from "../../src/discovery/JwkSet.js"
 import * as Keys from "../server/fixtures/Keys.js"
 import * as Network from "../server/fixtures/Network.js"
+import * as GuardedFetch from "./fixtures/GuardedFetch.js"
 
 const url = "https://as.example/jwks"
 const [first, second, third] = await Promise.all(["k1", "k2", "k3"].map((kid) => Keys.make("ES256", kid)))
@@ -26,8 +27,12 @@ const issuer = () => {
   return { state, network, fetches: () => network.asked.length }
 }
 
-const setOf = (network: Network.Network, options?: JwkSet.Options, uri: Effect.Effect<string> = Effect.succeed(url)) =>
-  Effect.provideService(JwkSet.make(uri, options), HttpClient.HttpClient, network.client)
+const setOf = (
+  network: Network.Network,
+  options?: JwkSet.Options,
+  uri: Effect.Effect<string> = Effect.succeed(url),
+  guard?: Partial<GuardedHttp.Options>
+) => JwkSet.make(uri, options).pipe(GuardedFetch.over(network.client, guard))
 
 const header = (key: Keys.Key): JwkSet.KeyHeader => ({ alg: key.alg, kid: key.kid })
 const unknown = (n: number): JwkSet.KeyHeader => ({ alg: "ES256", kid: `made-up-${n}` })
@@ -150,8 +155,8 @@ describe("JwkSet", () => {
         const gate = yield* Deferred.make<void>()
         const { fetches, network, state } = issuer()
         state.answer = () => Effect.as(Deferred.await(gate), Network.json({ keys: [first.jwk] }))
-        const set = yield* Effect.provideService(setOf(network), GuardedHttp.Limits, {
-          ...(yield* GuardedHttp.Limits),
+        const set = yield* Effect.provideService(setOf(network), FetchLimits.FetchLimits, {
+          ...(yield* FetchLimits.FetchLimits),
           timeout: Duration.minutes(1)
         })
         // A server runs its app uninterruptibly.
@@ -230,14 +235,11 @@ describe("JwkSet", () => {
       })
     )
 
-    it.scoped("the limits are those at hand when the set was made, for its document too (A12)", () =>
+    it.scoped("the guard is that at hand when the set was made, for its document too (A12)", () =>
       Effect.gen(function* () {
         const { network } = issuer()
-        const set = yield* Effect.provideService(
-          setOf(network, {}, Effect.succeed("http://as.internal/jwks")),
-          GuardedHttp.Limits,
-          { ...(yield* GuardedHttp.Limits), allowInsecure: true }
-        )
+        const guard = { configured: ["http://as.internal"], allowInsecure: true } as const
+        const set = yield* setOf(network, {}, Effect.succeed("http://as.internal/jwks"), guard)
         yield* set.keys(header(first))
         assert.deepStrictEqual(network.asked, ["http://as.internal/jwks"])
       })

@@ -1,10 +1,10 @@
-import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import * as ProtectedResourceMetadata from "../../src/discovery/ProtectedResourceMetadata.js"
 import * as Network from "../server/fixtures/Network.js"
+import * as GuardedFetch from "./fixtures/GuardedFetch.js"
 
 const root = "https://h.example/.well-known/oauth-protected-resource"
 const endpoint = "https://h.example/a/mcp"
@@ -18,7 +18,7 @@ const document = (resource: unknown, more: object = {}) => ({
 })
 
 const discover = (options: Parameters<typeof ProtectedResourceMetadata.discover>[0], network: Network.Network) =>
-  Effect.provideService(ProtectedResourceMetadata.discover(options), HttpClient.HttpClient, network.client)
+  ProtectedResourceMetadata.discover(options).pipe(GuardedFetch.over(network.client))
 
 const nothing = () => Network.make(() => new Response("", { status: 404 }))
 

@@ -1,5 +1,4 @@
 /** Rules of the specification that no test of a module names. */
-import * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,6 +6,7 @@ import * as AuthorizationServerMetadata from "../../src/discovery/AuthorizationS
 import * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
 import * as ProtectedResourceMetadata from "../../src/discovery/ProtectedResourceMetadata.js"
 import * as Network from "../server/fixtures/Network.js"
+import * as GuardedFetch from "./fixtures/GuardedFetch.js"
 
 const issuer = "https://as.example/t1"
 const oauth = "https://as.example/.well-known/oauth-authorization-server/t1"
@@ -14,7 +14,7 @@ const inserted = "https://as.example/.well-known/openid-configuration/t1"
 const appended = "https://as.example/t1/.well-known/openid-configuration"
 
 const discover = (network: Network.Network) =>
-  Effect.provideService(AuthorizationServerMetadata.discover(issuer), HttpClient.HttpClient, network.client)
+  AuthorizationServerMetadata.discover(issuer).pipe(GuardedFetch.over(network.client))
 
 describe("authorization server metadata", () => {
   for (const url of [oauth, inserted, appended]) {
@@ -56,7 +56,7 @@ describe("authorization server metadata", () => {
 describe("what is fetched", () => {
   const get = (url: string, network: Network.Network) =>
     GuardedHttp.execute(HttpClientRequest.get(url), "a test").pipe(
-      Effect.provideService(HttpClient.HttpClient, network.client),
+      GuardedFetch.over(network.client),
       Effect.flip,
       Effect.map(({ reason }) => reason)
     )
@@ -80,7 +80,7 @@ describe("what is fetched", () => {
       const error = yield* ProtectedResourceMetadata.discover({
         endpoint,
         challengeUrl: "http://169.254.169.254/latest/meta-data"
-      }).pipe(Effect.provideService(HttpClient.HttpClient, network.client), Effect.flip)
+      }).pipe(GuardedFetch.over(network.client), Effect.flip)
       assert.strictEqual(error.attempts[0]?.reason, "InsecureUrl")
       assert.lengthOf(network.asked, 0)
     })

@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuthorizeUser, ClientError, HttpClientAuth, TokenSource, TokenStore } from "effect-mcp-auth/client"
-import { DiscoveryTrace, GuardedHttp } from "effect-mcp-auth/discovery"
+import { DiscoveryTrace, FetchLimits } from "effect-mcp-auth/discovery"
 import { NodeAuthorizeUser } from "effect-mcp-auth/node"
 import * as Sockets from "../client/fixtures/Sockets.js"
 
@@ -190,11 +190,7 @@ describe("where the secrets go", () => {
 })
 
 describe("metadata", () => {
-  const quick = Effect.provideService(GuardedHttp.Limits, {
-    timeout: Duration.millis(500),
-    maxBytes: 256 * 1024,
-    allowInsecure: false
-  })
+  const quick = Effect.provide(FetchLimits.layer({ timeout: Duration.millis(500) }))
 
   const paths = [
     ["mcp", "/.well-known/oauth-protected-resource/mcp"],

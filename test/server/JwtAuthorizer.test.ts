@@ -9,7 +9,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import * as Tracer from "effect/Tracer"
-import * as GuardedHttp from "../../src/discovery/GuardedHttp.js"
+import * as FetchLimits from "../../src/discovery/FetchLimits.js"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import type * as AuthError from "../../src/server/AuthError.js"
 import type * as Authorizer from "../../src/server/Authorizer.js"
@@ -530,10 +530,7 @@ describe("JwtAuthorizer", () => {
 
   it.scoped("the limits at hand when it is made count for metadata and keys", () =>
     Effect.gen(function* () {
-      const { authorize } = yield* Effect.provideService(world(), GuardedHttp.Limits, {
-        ...(yield* GuardedHttp.Limits),
-        maxBytes: 10
-      })
+      const { authorize } = yield* Effect.provide(world(), FetchLimits.layer({ maxBytes: 10 }))
       assert.strictEqual(yield* outcome(authorize(yield* sign(es))), "ServerError")
     })
   )

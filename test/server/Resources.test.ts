@@ -14,6 +14,7 @@ import * as Claims from "../../src/server/Claims.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
 import * as JwtAuthorizer from "../../src/server/JwtAuthorizer.js"
 import * as Tenancy from "../../src/server/Tenancy.js"
+import * as GuardedFetch from "../discovery/fixtures/GuardedFetch.js"
 import * as Guarded from "./fixtures/Guarded.js"
 import * as Keys from "./fixtures/Keys.js"
 import * as Network from "./fixtures/Network.js"
@@ -358,7 +359,7 @@ describe("what a client makes of them (RFC 9728 section 3.3; PR-06, PR-07, PR-08
     Effect.suspend(() => {
       const calls: Array<string> = []
       return ProtectedResourceMetadata.discover({ endpoint, policy: "exact", challengeUrl }).pipe(
-        Effect.provideService(HttpClient.HttpClient, network(calls, of)),
+        GuardedFetch.over(network(calls, of)),
         Effect.map(({ resource }) => [resource, calls] as const)
       )
     })
