@@ -1,5 +1,5 @@
 /**
- * What needs the Bun runtime: a browser to open and a port to listen on.
+ * What needs the Bun runtime: a browser to open, a port to listen on, and addresses to look at.
  *
  * @since 0.1.0
  */
@@ -11,3 +11,12 @@
  * @category modules
  */
 export * as BunAuthorizeUser from "./BunAuthorizeUser.js"
+
+/**
+ * An `HttpClient` over Bun's `fetch` that resolves a name once, judges the addresses, and connects to one of those that it
+ * judged: a resolver that changes its answer changes nothing (RFC 9728 §7.7).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as BunGuardedHttp from "./BunGuardedHttp.js"

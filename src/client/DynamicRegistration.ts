@@ -17,7 +17,8 @@ import * as TokenStore from "./TokenStore.js"
 
 /**
  * What to say when registering: the name shown to the person, further client metadata (RFC 7591 §2), and the token that
- * some servers ask for first. `scope` is never sent: servers keep a client to it for life.
+ * some servers ask for first. `scope` is never sent: servers keep a client to it for life. Keys go in `jwks` or in
+ * `jwks_uri`, not in both.
  *
  * @since 0.1.0
  * @category models
@@ -229,6 +230,10 @@ export const register = (
             ...(error === undefined ? {} : { error })
           })
       )
+    const { jwks, jwks_uri: jwksUri } = options.metadata ?? {}
+    if (jwks !== undefined && jwksUri !== undefined) {
+      return yield* refuse("InvalidConfiguration", "jwks and jwks_uri must not both be there (RFC 7591 section 2)")
+    }
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
       const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")

@@ -61,10 +61,24 @@ export const credentialsFor = (options: Options, issuer: string): PreRegistered 
     ? Option.getOrUndefined(options.preRegistered(issuer))
     : options.preRegistered?.find((credentials) => credentials.issuer === issuer)
 
+/** Why a server cannot take the client ID metadata document. */
+const violationOf = (
+  document: Options["metadataDocument"],
+  metadata: AuthorizationServerMetadata
+): string | undefined => {
+  if (document === undefined) return "no client ID metadata document is configured"
+  if (metadata.client_id_metadata_document_supported !== true) return "it does not read client ID metadata documents"
+  const listed = metadata.token_endpoint_auth_methods_supported
+  return document.privateKey === undefined || listed === undefined || listed.includes("private_key_jwt")
+    ? undefined
+    : "the client ID metadata document has a key, and it does not list private_key_jwt"
+}
+
 /**
  * The order of the MCP specification: credentials for this very issuer, then the client ID metadata document where the
  * server says that it reads them, then dynamic registration where it has an endpoint. Credentials of another issuer are
- * never an answer.
+ * never an answer, and neither is a document with a key where the server lists its authentication methods without
+ * `private_key_jwt`: such a client may not go without.
  *
  * @since 0.1.0
  * @category combinators
@@ -85,13 +99,10 @@ export const choose = (options: Options, metadata: AuthorizationServerMetadata):
   if (credentials !== undefined) {
     return { _tag: "PreRegistered", credentials, reason: `credentials are configured for ${issuer}` }
   }
-  const documents = metadata.client_id_metadata_document_supported === true
-  if (options.metadataDocument !== undefined && documents) {
-    return {
-      _tag: "MetadataDocument",
-      url: options.metadataDocument.url,
-      reason: `${issuer} reads client ID documents`
-    }
+  const { metadataDocument } = options
+  const documentViolation = violationOf(metadataDocument, metadata)
+  if (metadataDocument !== undefined && documentViolation === undefined) {
+    return { _tag: "MetadataDocument", url: metadataDocument.url, reason: `${issuer} reads client ID documents` }
   }
   const endpoint = metadata.registration_endpoint
   if (endpoint !== undefined && options.dynamic !== false) {
@@ -102,9 +113,7 @@ export const choose = (options: Options, metadata: AuthorizationServerMetadata):
     typeof options.preRegistered === "object" && options.preRegistered.length > 0
       ? "those of other issuers are not used"
       : undefined,
-    options.metadataDocument === undefined
-      ? "no client ID metadata document is configured"
-      : "it does not read client ID metadata documents",
+    documentViolation,
     endpoint === undefined ? "it has no registration endpoint" : "dynamic registration is not allowed here"
   ]
   return { _tag: "None", reason: reasons.filter((reason) => reason !== undefined).join("; ") }

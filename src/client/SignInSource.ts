@@ -6,6 +6,7 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -42,6 +43,9 @@ export interface SignInSource {
   ) => Effect.Effect<AccessToken.AccessToken, ClientError>
   readonly signOut: Effect.Effect<Revocation.SignedOut, ClientError>
 }
+
+/** How long a sign-in waits for the end of the grant before it, which another server issued. */
+const patience = Duration.seconds(3)
 
 /**
  * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
@@ -96,7 +100,41 @@ export const make = (
         return accessToken
       })
 
-    const signIn = (metadata: ServerDiscovery.Resource, refusal: Refusal.Refusal, live: Option.Option<StoredGrant>) =>
+    const revoke = (grant: StoredGrant) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const { accessToken: access, refreshToken, revocationEndpoint: endpoint } = grant
+        const accessToken = AccessToken.isExpired(access, now) ? undefined : access.value
+        const client = yield* ClientRegistration.recall(registration, grant)
+        if (Option.isNone(client)) return Revocation.unknownClient(grant.issuer, refreshToken, accessToken)
+        const revoked = yield* Revocation.revokeAll({ endpoint, client: client.value, refreshToken, accessToken })
+        return { issuer: Option.some(grant.issuer), ...revoked }
+      }).pipe(provided)
+
+    /**
+     * Ends a grant whose place another one has taken, at the server that it is from. At the server of the new one it is left
+     * alone, because there revoking it may take the new one along.
+     */
+    const supersede = (before: Option.Option<StoredGrant>, issuer: string) =>
+      Option.match(
+        Option.filter(before, (grant) => grant.issuer !== issuer),
+        {
+          onNone: () => Effect.void,
+          onSome: (grant) =>
+            DiscoveryTrace.decide(`give up the grant of ${grant.issuer}`, `the resource has gone on to ${issuer}`).pipe(
+              Effect.zipRight(revoke(grant)),
+              Effect.timeout(patience),
+              Effect.ignoreLogged
+            )
+        }
+      )
+
+    const signIn = (
+      metadata: ServerDiscovery.Resource,
+      refusal: Refusal.Refusal,
+      live: Option.Option<StoredGrant>,
+      before: Option.Option<StoredGrant>
+    ) =>
       Effect.gen(function* () {
         const grant = Option.getOrUndefined(live)
         const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
@@ -134,6 +172,7 @@ export const make = (
           requestedScopes: scopes,
           issuedAt: now
         })
+        yield* supersede(before, registration.issuer)
         history = {
           ...history,
           last: { token: accessToken.value, by: "SignIn", requested: scopes },
@@ -182,7 +221,7 @@ export const make = (
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
           }
         }
-        return yield* signIn(metadata, refusal, live)
+        return yield* signIn(metadata, refusal, live, stored)
       })
 
     /** One run for all who come with the same need, recorded and counted once. */
@@ -208,17 +247,6 @@ export const make = (
       const terminal = refreshed.left._tag === "TokenRefused"
       return Option.isSome(fallback) || terminal ? fallback : yield* Effect.fail(refreshed.left)
     })
-
-    const revoke = (grant: StoredGrant) =>
-      Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
-        const { accessToken: access, refreshToken, revocationEndpoint: endpoint } = grant
-        const accessToken = AccessToken.isExpired(access, now) ? undefined : access.value
-        const client = yield* ClientRegistration.recall(registration, grant)
-        if (Option.isNone(client)) return Revocation.unknownClient(grant.issuer, refreshToken, accessToken)
-        const revoked = yield* Revocation.revokeAll({ endpoint, client: client.value, refreshToken, accessToken })
-        return { issuer: Option.some(grant.issuer), ...revoked }
-      }).pipe(provided)
 
     const signOut = Effect.map(held.surrender(revoke), (signedOut) => {
       history = RenewalDecision.blank

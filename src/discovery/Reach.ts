@@ -57,7 +57,7 @@ export interface Chosen {
 }
 
 const isNamed = (host: string, names: ReadonlyArray<string>): boolean =>
-  names.some((name) => (name.startsWith(".") ? host.endsWith(name) : host === name))
+  names.map((name) => name.toLowerCase()).some((name) => (name.startsWith(".") ? host.endsWith(name) : host === name))
 
 /**
  * The reach of a request: anywhere for an origin that the application configured and a host that it named, otherwise

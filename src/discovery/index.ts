@@ -37,6 +37,15 @@ export * as DiscoveryTrace from "./DiscoveryTrace.js"
 export * as FetchLimits from "./FetchLimits.js"
 
 /**
+ * An `HttpClient` that keeps the reach of its requests, over one of a runtime that looks at the address before it connects,
+ * and connects to no other.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as GuardedClient from "./GuardedClient.js"
+
+/**
  * The one way in which this library fetches what others publish: secure URLs only, within reach, no redirects, bounded in
  * time and size, and a typed failure for everything that can go wrong.
  *

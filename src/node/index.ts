@@ -1,5 +1,5 @@
 /**
- * What needs the Node runtime: a browser to open and a port to listen on.
+ * What needs the Node runtime: a browser to open, a port to listen on, and addresses to look at.
  *
  * @since 0.1.0
  */
@@ -11,3 +11,12 @@
  * @category modules
  */
 export * as NodeAuthorizeUser from "./NodeAuthorizeUser.js"
+
+/**
+ * An `HttpClient` over `node:http` that resolves a name once, judges the addresses, and connects to one of those that it
+ * judged: a resolver that changes its answer changes nothing (RFC 9728 §7.7).
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as NodeGuardedHttp from "./NodeGuardedHttp.js"

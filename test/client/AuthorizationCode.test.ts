@@ -3,7 +3,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import * as StoredGrant from "../../src/client/StoredGrant.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import * as Pkce from "../../src/protocol/Pkce.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
@@ -469,6 +471,60 @@ describe("refresh", () => {
         assert.strictEqual(world.prompts[1]?.origin, "https://new.example")
         assert.isFalse(world.requests.some((r) => r.form.get("grant_type") === "refresh_token"))
         assert.strictEqual(world.times("/reg"), 2)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
+  it.effect("REG-31 REG-32: the grant of the server before is revoked there, and gone from the store", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.metadata = { revocation_endpoint: `${issuer}/revoke` }
+      yield* Effect.gen(function* () {
+        yield* status
+        const clientId = world.prompts[0]?.searchParams.get("client_id") ?? ""
+        const before = StoredGrant.grants.read(StoredGrant.key({ issuer, clientId, resource: endpoint }, undefined))
+        assert.isTrue(Option.isSome(yield* before))
+        world.issuers = ["https://new.example"]
+        for (const token of world.tokens.values()) token.active = false
+        world.metadata = { revocation_endpoint: "https://new.example/revoke" }
+        assert.strictEqual(yield* status, 200)
+        const revoked = world.requests.filter(({ path }) => path === "/revoke")
+        assert.deepStrictEqual(
+          revoked.map(({ form, url }) => [url, form.get("token_type_hint"), form.get("client_id")]),
+          ["refresh_token", "access_token"].map((hint) => [`${issuer}/revoke`, hint, clientId])
+        )
+        assert.isFalse(world.refreshTokens.get(revoked[0]?.form.get("token") ?? "")?.active)
+        assert.isTrue(Option.isNone(yield* before))
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
+  it.effect("a server before that is dead delays the new sign-in by three seconds and no more", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.metadata = { revocation_endpoint: `${issuer}/revoke` }
+      world.faults.push((r) => (r.path === "/revoke" ? new Promise(() => {}) : undefined))
+      yield* Effect.gen(function* () {
+        yield* status
+        world.issuers = ["https://new.example"]
+        for (const token of world.tokens.values()) token.active = false
+        const fiber = yield* Effect.fork(status)
+        while (world.times("/revoke") === 0) yield* Effect.yieldNow()
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual(yield* Fiber.join(fiber), 200)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
+  it.effect("the same server's grant is not revoked: the new one may hang on it", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.metadata = { revocation_endpoint: `${issuer}/revoke` }
+      yield* Effect.gen(function* () {
+        yield* status
+        world.requiredScopes = ["mcp:write"]
+        assert.strictEqual(yield* status, 200)
+        assert.strictEqual(world.times("/revoke"), 0)
       }).pipe(Effect.provide(world.source()))
     })
   )

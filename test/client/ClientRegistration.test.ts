@@ -47,6 +47,25 @@ describe("the choice", () => {
     }
   })
 
+  it("CI-05: a document with a key is for servers that take the key, or do not say what they take", () => {
+    const withKey = {
+      metadataDocument: { ...document, privateKey: { key: Redacted.make({ kty: "EC" }), algorithm: "ES256" } }
+    }
+    const rows: ReadonlyArray<readonly [ReadonlyArray<string> | undefined, string]> = [
+      [["none"], "Dynamic"],
+      [["client_secret_basic", "none"], "Dynamic"],
+      [["private_key_jwt"], "MetadataDocument"],
+      [["none", "private_key_jwt"], "MetadataDocument"],
+      [undefined, "MetadataDocument"]
+    ]
+    for (const [listed, expected] of rows) {
+      const server = { ...metadata, ...documents, token_endpoint_auth_methods_supported: listed }
+      assert.strictEqual(RegistrationChoice.choose(withKey, server)._tag, expected, String(listed))
+    }
+    const none = RegistrationChoice.choose({ ...withKey, dynamic: false }, { ...metadata, ...documents })
+    assert.include(none.reason, "the client ID metadata document has a key, and it does not list private_key_jwt")
+  })
+
   it("REG-31 REG-33: credentials of another issuer never count, and the reason says so", () => {
     const options = { preRegistered: [{ issuer: `${issuer}/`, clientId: "known" }], dynamic: false as const }
     const choice = RegistrationChoice.choose(options, metadata)
@@ -108,6 +127,20 @@ describe("dynamic registration", () => {
     assert.deepStrictEqual(own?.["redirect_uris"], [redirectUri])
     assert.isFalse(own !== undefined && "scope" in own)
   })
+
+  it.effect("R-04: jwks and jwks_uri together are refused before anything is sent", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const metadata = { jwks: { keys: [] }, jwks_uri: "https://app.example/jwks" }
+      const error = yield* Effect.flip(obtain(world, { dynamic: { metadata } }))
+      assert.strictEqual(error._tag === "RegistrationFailed" ? error.reason : error._tag, "InvalidConfiguration")
+      assert.include(error.message, "jwks and jwks_uri must not both be there")
+      assert.lengthOf(world.requests, 0)
+      for (const one of [{ jwks: metadata.jwks }, { jwks_uri: metadata.jwks_uri }]) {
+        yield* obtain(new World(), { dynamic: { metadata: one } })
+      }
+    })
+  )
 
   it.effect("R-06: what the server registered instead is obeyed", () =>
     Effect.gen(function* () {

@@ -1,6 +1,7 @@
 /** CL-18: what the revision of 2025-03-26 had before there was protected resource metadata. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as OriginDiscovery from "../../src/client/OriginDiscovery.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import { call, endpoint, type Recorded, World } from "./World.js"
 
@@ -70,6 +71,18 @@ describe("fallback to 2025-03-26", () => {
       assert.include(error.message, "PKCE")
     })
   )
+
+  it("CL-48 CL-49: the resource is the endpoint in its canonical form", () => {
+    for (const [endpoint, resource] of [
+      ["HTTPS://MCP.Example.com/Mcp", "https://mcp.example.com/Mcp"],
+      ["https://mcp.example.com:443/mcp/", "https://mcp.example.com/mcp/"],
+      ["https://mcp.example.com/", "https://mcp.example.com"],
+      ["https://mcp.example.com", "https://mcp.example.com"],
+      ["https://mcp.example.com/?a=B", "https://mcp.example.com/?a=B"]
+    ] as const) {
+      assert.strictEqual(OriginDiscovery.protectedResource(endpoint).resource, resource)
+    }
+  })
 
   it.effect("an issuer with a final slash is the same origin; any other is another", () =>
     Effect.gen(function* () {

@@ -20,6 +20,7 @@ import {
   TokenStore
 } from "../../src/client/index.js"
 import type * as ClientAuthentication from "../../src/discovery/ClientAuthentication.js"
+import * as FetchLimits from "../../src/discovery/FetchLimits.js"
 import * as AuthorizationRequest from "../../src/protocol/AuthorizationRequest.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
 
@@ -99,6 +100,70 @@ describe("discovery", () => {
       const lenient = old()
       yield* Effect.exit(Effect.provide(status, lenient.source({ fallback: "2025-03-26" })))
       assert.strictEqual(lenient.prompts[0]?.origin, "https://mcp.example")
+    })
+  )
+
+  it.effect("J2: where the challenge does not say it, the metadata is where the application says", () =>
+    Effect.gen(function* () {
+      const resourceMetadataUrl = "https://docs.example/mcp.json"
+      const world = new World()
+      world.faults.push(({ headers, path }) =>
+        path === "/mcp" && headers["authorization"] === undefined
+          ? new Response("", { status: 401, headers: { "www-authenticate": "Bearer" } })
+          : undefined
+      )
+      world.faults.push(({ url }) =>
+        url === resourceMetadataUrl ? Response.json({ resource: endpoint, authorization_servers: [issuer] }) : undefined
+      )
+      assert.strictEqual(yield* status.pipe(Effect.provide(world.source({ resourceMetadataUrl }))), 200)
+      assert.strictEqual(world.requests[1]?.url, resourceMetadataUrl)
+      assert.isFalse(world.requests.some(({ path }) => path.includes("oauth-protected-resource")))
+
+      const insecure = world.source({ resourceMetadataUrl: "http://docs.example/mcp.json" })
+      const error = yield* Effect.flip(status.pipe(Effect.provide(insecure)))
+      assert.strictEqual(error._tag === "DiscoveryFailed" ? error.reason : error._tag, "InvalidResource")
+      assert.include(error.message, "the resourceMetadataUrl must use https")
+    })
+  )
+
+  it.effect("SEC-10 PR-18: an authorization server that leads inside is passed over, and the trace says why", () =>
+    Effect.gen(function* () {
+      for (const [inside, detail] of [
+        [{ token_endpoint: "https://10.0.0.1/token" }, "its token_endpoint is out of reach: 10.0.0.1 is at a private"],
+        [
+          { token_endpoint: "http://localhost:6379/" },
+          "its token_endpoint is out of reach: localhost is at a loopback"
+        ],
+        [{ authorization_endpoint: "https://192.168.1.1/" }, "its authorization_endpoint is out of reach"],
+        [{ token_endpoint: "https://169.254.169.254/" }, "169.254.169.254 is at a reserved address"]
+      ] as const) {
+        const world = new World()
+        world.metadata = inside
+        const error = yield* Effect.flip(status.pipe(Effect.provide(world.source())))
+        assert.strictEqual(error._tag === "DiscoveryFailed" ? error.reason : error._tag, "NoAuthorizationServer")
+        assert.include(error.message, detail)
+        assert.lengthOf(world.prompts, 0)
+      }
+      const world = new World()
+      world.issuers = ["https://10.0.0.1", "http://127.0.0.1:9", "https://metadata.google.internal", issuer]
+      assert.strictEqual(yield* status.pipe(Effect.provide(world.source())), 200)
+      const hosts = new Set(world.requests.map(({ url }) => new URL(url).host))
+      assert.deepStrictEqual(Array.from(hosts), ["mcp.example", "as.example"])
+      const registration = new World()
+      registration.metadata = { registration_endpoint: "https://10.0.0.1/reg" }
+      const refused = yield* Effect.flip(status.pipe(Effect.provide(registration.source())))
+      assert.strictEqual(refused._tag, "RegistrationFailed")
+      assert.isFalse(registration.requests.some(({ url }) => url.includes("10.0.0.1")))
+    })
+  )
+
+  it.effect("a private authorization server is asked where the application names its host", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.issuers = ["https://10.0.0.1"]
+      const source = world.source().pipe(Layer.provide(FetchLimits.layer({ allowedHosts: ["10.0.0.1"] })))
+      assert.strictEqual(yield* status.pipe(Effect.provide(source)), 200)
+      assert.strictEqual(world.prompts[0]?.host, "10.0.0.1")
     })
   )
 
@@ -202,11 +267,15 @@ describe("registration", () => {
       )
       for (const form of forms) assert.strictEqual(Jose.decodeJwt(form.get("client_assertion") ?? "").sub, url)
 
+      // `none` would be taken by such a server; this client ID is not used there without its key.
       const other = new World()
       other.metadata = { ...documents, token_endpoint_auth_methods_supported: ["none"] }
-      yield* Effect.exit(Effect.provide(status, other.source({ registration })))
-      // `none` would be taken by such a server; with a key it is not tried.
-      assert.isTrue(tokenForms(other).every((form) => form.has("client_assertion")))
+      assert.strictEqual(yield* status.pipe(Effect.provide(other.source({ registration }))), 200)
+      assert.strictEqual(other.times("/reg"), 1)
+      assert.notStrictEqual(other.prompts[0]?.searchParams.get("client_id"), url)
+      const only = other.source({ registration: { ...registration, dynamic: false } })
+      const error = yield* Effect.flip(status.pipe(Effect.provide(only)))
+      assert.strictEqual(error._tag === "RegistrationFailed" ? error.reason : error._tag, "NoMethod")
     })
   )
 

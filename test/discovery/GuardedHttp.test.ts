@@ -96,6 +96,39 @@ describe("GuardedHttp", () => {
       })
     }
 
+    for (const url of [
+      "https://127.0.0.1/doc",
+      "https://0x7f.1/doc",
+      "https://[::ffff:127.0.0.1]/doc",
+      "http://localhost:9/doc",
+      "https://10.0.0.1/doc",
+      "https://sso.internal/doc",
+      "https://169.254.169.254/doc",
+      "https://metadata.google.internal/doc"
+    ]) {
+      it.effect(`SEC-10 SEC-11: on behalf of a public endpoint ${url} is refused before anything is sent`, () => {
+        const network = Network.make(() => Network.json({ name: "x" }))
+        return DiscoveryTrace.collect((trace) =>
+          Effect.gen(function* () {
+            const error = yield* Effect.flip(get(url))
+            assertFailure(error, { reason: "OutOfReach", isTransient: false })
+            assert.include(error.detail, new URL(url).hostname)
+            assert.deepStrictEqual(network.asked, [])
+            const [entry] = yield* trace
+            assert.strictEqual(entry?._tag === "Request" ? entry.outcome : "", error.detail)
+          })
+        ).pipe(through(network))
+      })
+    }
+
+    it.effect("allowInsecure lets http through, and no address", () => {
+      const network = Network.make(() => Network.json({ name: "x" }))
+      return Effect.map(Effect.flip(get("http://10.0.0.1/doc")), (error) => {
+        assertFailure(error, { reason: "OutOfReach" })
+        assert.deepStrictEqual(network.asked, [])
+      }).pipe(through(network, { allowInsecure: true }))
+    })
+
     it.effect("allowInsecure lets http through, and no other scheme", () => {
       const network = Network.make(() => Network.json({ name: "x" }))
       return Effect.gen(function* () {

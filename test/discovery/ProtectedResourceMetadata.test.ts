@@ -47,6 +47,42 @@ describe("ProtectedResourceMetadata", () => {
       )
     }
 
+    it.effect("J2: a URL that is configured is asked in the place of those, and the challenge's before it", () =>
+      Effect.gen(function* () {
+        const metadataUrl = "https://docs.example/mcp.json"
+        const documents = Network.documents({ [metadataUrl]: document(endpoint), [challengeUrl]: document(endpoint) })
+        const network = Network.make(documents)
+        yield* discover({ endpoint, metadataUrl }, network)
+        yield* discover({ endpoint, metadataUrl, challengeUrl }, network)
+        assert.deepStrictEqual(network.asked, [metadataUrl, challengeUrl])
+        const gone = nothing()
+        const error = yield* Effect.flip(discover({ endpoint, metadataUrl }, gone))
+        assert.deepStrictEqual(gone.asked, [metadataUrl])
+        assert.lengthOf(error.attempts, 1)
+        const foreign = Network.make(() => Network.json(document("https://evil.example/a/mcp")))
+        const mismatch = yield* Effect.flip(discover({ endpoint, metadataUrl }, foreign))
+        assert.strictEqual(mismatch.mismatch?.actual, "https://evil.example/a/mcp")
+      })
+    )
+
+    it.effect(
+      "CL-48: an endpoint that was typed in capitals is also the one in lower case, and what is named is sent",
+      () =>
+        Effect.gen(function* () {
+          const named = (resource: string) =>
+            discover(
+              { endpoint: "https://H.Example:443/a/mcp", policy: "exact" },
+              Network.make(() => Network.json(document(resource)))
+            )
+          for (const resource of ["https://h.example/a/mcp", "https://H.Example:443/a/mcp"]) {
+            assert.strictEqual((yield* named(resource)).resource, resource)
+          }
+          for (const resource of ["https://h.EXAMPLE/a/mcp", "https://h.example/A/mcp", "https://h.example/a/mcp/"]) {
+            assert.strictEqual((yield* Effect.flip(named(resource))).mismatch?.actual, resource)
+          }
+        })
+    )
+
     it.effect("a path document that is there is the one: the root is not asked", () =>
       Effect.gen(function* () {
         const network = Network.make(

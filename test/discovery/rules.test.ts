@@ -73,15 +73,22 @@ describe("what is fetched", () => {
     })
   )
 
-  it.effect("PR-18: a URL in a challenge gets no further than one that was configured", () =>
+  it.effect("PR-18: a URL in a challenge gets to the public network and no further", () =>
     Effect.gen(function* () {
       const network = Network.make(() => new Response("", { status: 404 }))
       const endpoint = "https://mcp.example.com/mcp"
-      const error = yield* ProtectedResourceMetadata.discover({
-        endpoint,
-        challengeUrl: "http://169.254.169.254/latest/meta-data"
-      }).pipe(GuardedFetch.over(network.client), Effect.flip)
-      assert.strictEqual(error.attempts[0]?.reason, "InsecureUrl")
+      for (const [challengeUrl, reason] of [
+        ["http://169.254.169.254/latest/meta-data", "InsecureUrl"],
+        ["https://169.254.169.254/latest/meta-data", "OutOfReach"],
+        ["https://10.0.0.1/", "OutOfReach"],
+        ["http://localhost:6379/", "OutOfReach"]
+      ] as const) {
+        const error = yield* ProtectedResourceMetadata.discover({ endpoint, challengeUrl }).pipe(
+          GuardedFetch.over(network.client, { configured: [endpoint] }),
+          Effect.flip
+        )
+        assert.strictEqual(error.attempts[0]?.reason, reason, challengeUrl)
+      }
       assert.lengthOf(network.asked, 0)
     })
   )
