@@ -36,11 +36,16 @@ export interface Options extends SignIn.Options {
   readonly authorizationParameters?: Readonly<Record<string, string>> | undefined
 }
 
-/** A person is asked by a program over a redirect that nobody else on the way can read. */
-const checkedPrompt = (prompt: AuthorizeUser.Prompt): Effect.Effect<AuthorizeUser.Prompt, AuthorizeUserError> => {
-  const broken = insecureUrl(prompt.redirectUri)
+/**
+ * A redirect URI that nobody else on the way can read (OAuth 2.1 §2.3.1), or `AuthorizeUserError`, `Unsupported`.
+ *
+ * @since 0.1.0
+ * @category validation
+ */
+export const checkedRedirectUri = (redirectUri: string): Effect.Effect<void, AuthorizeUserError> => {
+  const broken = insecureUrl(redirectUri)
   return broken === undefined
-    ? Effect.succeed(prompt)
+    ? Effect.void
     : Effect.fail(
         new AuthorizeUserError({
           reason: "Unsupported",
@@ -93,6 +98,10 @@ export const make = (
       })
     return SignInSource.make(options, {
       ...need(options),
-      ready: user.begin.pipe(Effect.flatMap(checkedPrompt), withTrace, Effect.map(ask))
+      ready: user.begin.pipe(
+        Effect.tap(({ redirectUri }) => checkedRedirectUri(redirectUri)),
+        withTrace,
+        Effect.map(ask)
+      )
     })
   })

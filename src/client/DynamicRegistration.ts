@@ -5,6 +5,7 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -269,12 +270,13 @@ export const register = (
     if (typeof record === "string") return yield* refuse("Unacceptable", record)
     const registration = toRegistration(record)
     if (Option.isNone(registration)) return yield* refuse("Unacceptable", "it cannot be used")
-    const before = yield* stored.read(keyOf(issuer, redirectUri))
-    yield* stored.write(keyOf(issuer, redirectUri), {
-      expected: Option.map(before, ({ version }) => version),
-      value: Option.some(record)
-    })
-    return registration.value
+    const key = keyOf(issuer, redirectUri)
+    const before = Option.map(yield* stored.read(key), ({ version }) => version)
+    const isKept = yield* stored.write(key, { expected: before, value: Option.some(record) })
+    if (isKept) return registration.value
+    // Whoever was faster: what is not in the store cannot be found again to refresh with.
+    const winner = yield* load(issuer, redirectUri, yield* Clock.currentTimeMillis)
+    return Option.getOrElse(winner, () => registration.value)
   }).pipe(
     Effect.withSpan("ClientRegistration.register", {
       captureStackTrace: false,

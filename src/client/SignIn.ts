@@ -35,6 +35,8 @@ import type * as TokenStore from "./TokenStore.js"
  * - `selectAuthorizationServer`: the order in which to try those that the resource names
  * - `user`: keeps the grants of several people apart in one store
  * - `refreshMargin`: how long before its expiry a token is refreshed, 30 seconds by default
+ * - `readThrough`: every use reads the store, so that what others do to the grant there, such as signing out, holds here
+ *   at once; by default what this process holds is used until it is refused or due
  *
  * @since 0.1.0
  * @category models
@@ -47,6 +49,7 @@ export interface Options {
   readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
   readonly user?: string | undefined
   readonly refreshMargin?: Duration.DurationInput | undefined
+  readonly readThrough?: boolean | undefined
 }
 
 /**

@@ -5,12 +5,11 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AccessToken from "./AccessToken.js"
-import { fail, TokenStoreError } from "./ClientError.js"
+import type { TokenStoreError } from "./ClientError.js"
 import type { Issued } from "./TokenEndpoint.js"
 import * as TokenStore from "./TokenStore.js"
 
@@ -136,37 +135,6 @@ export const find = (
     })
   )
 
-/** Somebody wrote in between. */
-class Overtaken extends Data.TaggedError("Overtaken") {}
-
-/** Puts a value in the place of whatever is under a key by now, or takes that away. */
-const settle = <A>(
-  records: {
-    readonly read: (
-      key: string
-    ) => Effect.Effect<Option.Option<TokenStore.Entry<A>>, TokenStoreError, TokenStore.TokenStore>
-    readonly write: (
-      key: string,
-      write: TokenStore.Write<A>
-    ) => Effect.Effect<boolean, TokenStoreError, TokenStore.TokenStore>
-  },
-  key: string,
-  value: Option.Option<A>
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.gen(function* () {
-    const entry = yield* records.read(key)
-    if (Option.isNone(entry) && Option.isNone(value)) return
-    const expected = Option.map(entry, ({ version }) => version)
-    if (!(yield* records.write(key, { expected, value }))) return yield* new Overtaken()
-  }).pipe(
-    Effect.retry({ while: (error) => error._tag === "Overtaken", times: 5 }),
-    Effect.catchTag("Overtaken", () => {
-      const detail = `the entry ${key} is written by others all the time`
-      const rule = "a write succeeds only on the version that was read"
-      return fail((trace) => new TokenStoreError({ key, operation: "write", detail, rule, trace }))
-    })
-  )
-
 /**
  * Stores the grant of a sign-in, and removes the one that it takes the place of.
  *
@@ -179,11 +147,11 @@ export const replace = (
 ): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
     const at = key(grant, owner.user)
-    yield* settle(grants, at, Option.some(grant))
+    yield* grants.modify(at, () => Option.some(grant))
     const before = yield* pointers.read(pointerKey(owner))
     if (Option.isSome(before) && before.value.value.grant === at) return
-    yield* settle(pointers, pointerKey(owner), Option.some({ schemaVersion: 1, grant: at }))
-    if (Option.isSome(before)) yield* settle(grants, before.value.value.grant, Option.none())
+    yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
+    if (Option.isSome(before)) yield* grants.modify(before.value.value.grant, Option.none)
   })
 
 /**
@@ -195,6 +163,6 @@ export const replace = (
 export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
     const pointer = yield* pointers.read(pointerKey(owner))
-    if (Option.isSome(pointer)) yield* settle(grants, pointer.value.value.grant, Option.none())
-    yield* settle(pointers, pointerKey(owner), Option.none())
+    if (Option.isSome(pointer)) yield* grants.modify(pointer.value.value.grant, Option.none)
+    yield* pointers.modify(pointerKey(owner), Option.none)
   })

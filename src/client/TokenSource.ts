@@ -117,8 +117,12 @@ export type DeviceAuthorizationOptions = DeviceSource.Options
  */
 export type ClientCredentialsOptions = ClientCredentialsSource.Options
 
-/** A token is sent there, so it has to be a place to which one may be sent. */
-const checked = (resource: string): Effect.Effect<string, DiscoveryFailed> =>
+/**
+ * A token is sent there, so it has to be a place to which one may be sent.
+ *
+ * @internal
+ */
+export const checked = (resource: string): Effect.Effect<string, DiscoveryFailed> =>
   Effect.flatMap(Limits, ({ allowInsecure }) => {
     const broken = ResourceIdentifier.violation(resource) ?? (allowInsecure ? undefined : insecureUrl(resource))
     return broken === undefined

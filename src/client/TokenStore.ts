@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -86,9 +87,13 @@ export class TokenStore extends Context.Tag("effect-mcp-auth/client/TokenStore")
  */
 export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodeURIComponent).join("/")
 
+/** Somebody wrote in between. */
+class Overtaken extends Data.TaggedError("Overtaken") {}
+
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
- * names it, and stays where it is.
+ * names it, and stays where it is. `modify` makes what is to be there from what is there, again where somebody wrote in
+ * between; `None` is no entry.
  *
  * @since 0.1.0
  * @category combinators
@@ -97,7 +102,7 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
   const json = Schema.parseJson(schema)
   const decode = Schema.decode(json)
   const encode = Schema.encodeSync(json)
-  return {
+  const records = {
     read: (key: string): Effect.Effect<Option.Option<Entry<A>>, TokenStoreError, TokenStore> =>
       Effect.flatMap(TokenStore, (store) => store.read(key)).pipe(
         Effect.flatMap(
@@ -126,8 +131,28 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
     write: (key: string, write: Write<A>): Effect.Effect<boolean, TokenStoreError, TokenStore> =>
       Effect.flatMap(TokenStore, (store) =>
         store.write(key, { ...write, value: Option.map(write.value, (value) => Redacted.make(encode(value))) })
+      ),
+    modify: (
+      key: string,
+      f: (value: Option.Option<A>) => Option.Option<A>,
+      expiresAt?: number
+    ): Effect.Effect<void, TokenStoreError, TokenStore> =>
+      Effect.gen(function* () {
+        const entry = yield* records.read(key)
+        const value = f(Option.map(entry, ({ value }) => value))
+        if (Option.isNone(entry) && Option.isNone(value)) return
+        const expected = Option.map(entry, ({ version }) => version)
+        if (!(yield* records.write(key, { expected, value, expiresAt }))) return yield* new Overtaken()
+      }).pipe(
+        Effect.retry({ while: (error) => error._tag === "Overtaken", times: 9 }),
+        Effect.catchTag("Overtaken", () => {
+          const detail = `the entry ${key} is written by others all the time`
+          const rule = "a write succeeds only on the version that was read"
+          return fail((trace) => new TokenStoreError({ key, operation: "write", detail, rule, trace }))
+        })
       )
   }
+  return records
 }
 
 /**
