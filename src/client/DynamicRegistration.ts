@@ -231,6 +231,8 @@ export const register = (
             ...(error === undefined ? {} : { error })
           })
       )
+    const key = keyOf(issuer, redirectUri)
+    const before = Option.map(yield* stored.read(key), ({ version }) => version)
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
       const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")
@@ -270,11 +272,9 @@ export const register = (
     if (typeof record === "string") return yield* refuse("Unacceptable", record)
     const registration = toRegistration(record)
     if (Option.isNone(registration)) return yield* refuse("Unacceptable", "it cannot be used")
-    const key = keyOf(issuer, redirectUri)
-    const before = Option.map(yield* stored.read(key), ({ version }) => version)
     const isKept = yield* stored.write(key, { expected: before, value: Option.some(record) })
     if (isKept) return registration.value
-    // Whoever was faster: what is not in the store cannot be found again to refresh with.
+    // Somebody was faster, and sign-ins may have begun with theirs; ours could not be found again to refresh with.
     const winner = yield* load(issuer, redirectUri, yield* Clock.currentTimeMillis)
     return Option.getOrElse(winner, () => registration.value)
   }).pipe(
