@@ -21,31 +21,30 @@ import {
   fail,
   type RegistrationFailed,
   type TokenRefused,
+  type TokenStoreError,
   type TokenUnavailable
 } from "./ClientError.js"
-import type { ClientRegistration } from "./ClientRegistration.js"
+import * as ClientRegistration from "./ClientRegistration.js"
 import * as PushedRequest from "./PushedRequest.js"
+import * as RegistrationChoice from "./RegistrationChoice.js"
 import type { AuthorizationServer } from "./ServerDiscovery.js"
+import * as SignIn from "./SignIn.js"
+import * as StoredGrant from "./StoredGrant.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
+import type { TokenStore } from "./TokenStore.js"
 
 /**
- * What has to be remembered between request and response, in one record: the issuer that was validated stands beside the
- * verifier and the `state` (RFC 9207 §2.4). It serves once.
+ * What has to be remembered between request and response, in one record: the issuer that was validated stands, with the
+ * other terms, beside the verifier and the `state` (RFC 9207 §2.4). It serves once.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Pending = Schema.Struct({
-  schemaVersion: Schema.Literal(1),
   state: Schema.String,
   verifier: Schema.Redacted(Schema.String),
-  issuer: Schema.String,
   issuerParameterSupported: Schema.Boolean,
-  tokenEndpoint: Schema.String,
-  redirectUri: Schema.String,
-  clientId: Schema.String,
-  resource: Schema.String,
-  scopes: Schema.Array(Schema.String)
+  terms: StoredGrant.Terms
 })
 
 /**
@@ -55,6 +54,17 @@ export const Pending = Schema.Struct({
 export interface Pending extends Schema.Schema.Type<typeof Pending> {}
 
 /**
+ * What the application says of itself, and what further parameters it has for every authorization request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly registration?: ClientRegistration.Options | undefined
+  readonly authorizationParameters?: Readonly<Record<string, string>> | undefined
+}
+
+/**
  * What is asked for. `parameters` are further ones of the authorization request and replace none of the flow's own.
  *
  * @since 0.1.0
@@ -62,7 +72,7 @@ export interface Pending extends Schema.Schema.Type<typeof Pending> {}
  */
 export interface Request {
   readonly server: AuthorizationServer
-  readonly registration: ClientRegistration
+  readonly registration: ClientRegistration.ClientRegistration
   readonly redirectUri: string
   readonly resource: string
   readonly scopes: ReadonlyArray<string>
@@ -112,16 +122,10 @@ export const prepare = (request: Request): Effect.Effect<Prepared> =>
       request: asked,
       url: AuthorizationRequest.toUrl(server.authorizationEndpoint, asked),
       pending: {
-        schemaVersion: 1,
         state,
         verifier: Redacted.make(verifier),
-        issuer: server.metadata.issuer,
         issuerParameterSupported: server.metadata.authorization_response_iss_parameter_supported === true,
-        tokenEndpoint: server.tokenEndpoint,
-        redirectUri,
-        clientId: registration.clientId,
-        resource,
-        scopes
+        terms: SignIn.terms(request, registration, redirectUri)
       }
     }
   })
@@ -135,7 +139,7 @@ export const prepare = (request: Request): Effect.Effect<Prepared> =>
  */
 export const open = (
   server: AuthorizationServer,
-  registration: ClientRegistration,
+  registration: ClientRegistration.ClientRegistration,
   { request, url }: Prepared
 ): Effect.Effect<string, AuthorizationRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> => {
   const { authorizationEndpoint, pushedRequestEndpoint } = server
@@ -146,9 +150,76 @@ export const open = (
       )
 }
 
+const isInvalidClient = (error: { readonly _tag: string; readonly error?: string | undefined }): boolean =>
+  error._tag === "AuthorizationRefused" && error.error === "invalid_client"
+
+const push = (options: Options, request: SignIn.Request, redirectUri: string) =>
+  Effect.gen(function* () {
+    const { authentication, resource, scopes, server } = request
+    const client = yield* ClientRegistration.obtain(options.registration ?? {}, server.metadata, redirectUri)
+    const parameters = { ...options.authorizationParameters, ...authentication }
+    const prepared = yield* prepare({ server, registration: client, redirectUri, resource, scopes, parameters })
+    const opened = open(server, client, prepared)
+    // One `invalid_client` is no proof that a registration is dead. Two are.
+    const url = yield* Effect.catchIf(opened, isInvalidClient, () =>
+      Effect.tapErrorTag(opened, "AuthorizationRefused", (error) =>
+        isInvalidClient(error) ? ClientRegistration.forget(client) : Effect.void
+      )
+    )
+    return { client, pending: prepared.pending, url }
+  })
+
 /**
- * Judges the response by the record, and only then exchanges the code, at the token endpoint of the issuer that was asked.
- * Fails with `AuthorizationInvalid` where the response is not the answer to that request, with `AuthorizationRefused`
+ * The first half: registers where there is no client yet, makes the request, pushes it where that is offered, and gives
+ * the URL for the person's browser with the record to judge the answer by. A pushed request shows a dead registration
+ * before anybody was asked: it is made anew, once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const begin = (
+  options: Options,
+  request: SignIn.Request,
+  redirectUri: string
+): Effect.Effect<
+  { readonly client: ClientRegistration.ClientRegistration; readonly pending: Pending; readonly url: string },
+  AuthorizationRefused | TokenUnavailable | RegistrationFailed | TokenStoreError,
+  GuardedHttp.GuardedHttp | TokenStore
+> => {
+  const { metadata } = request.server
+  const isDynamic = RegistrationChoice.choose(options.registration ?? {}, metadata)._tag === "Dynamic"
+  return Effect.catchIf(
+    push(options, request, redirectUri),
+    (error) => isDynamic && isInvalidClient(error),
+    () =>
+      Effect.zipRight(
+        DiscoveryTrace.decide("register again", `${metadata.issuer} does not know the client any more`),
+        push(options, request, redirectUri)
+      )
+  )
+}
+
+const exchange = (pending: Pending, code: string, registration: ClientRegistration.ClientRegistration) =>
+  TokenEndpoint.request({
+    endpoint: pending.terms.tokenEndpoint,
+    client: registration,
+    granted: pending.terms.requestedScopes,
+    grant: TokenEndpoint.Grant.AuthorizationCode({
+      code: Redacted.make(code),
+      redirectUri: pending.terms.redirectUri,
+      verifier: pending.verifier,
+      resource: pending.terms.resource
+    })
+  }).pipe(
+    Effect.tapErrorTag("TokenRefused", ({ error }) =>
+      error === "invalid_client" ? ClientRegistration.forget(registration) : Effect.void
+    ),
+    Effect.flatMap((issued) => StoredGrant.make(pending.terms, issued))
+  )
+
+/**
+ * The second half: judges the response by the record, and only then exchanges the code, at the token endpoint of the
+ * issuer that was asked, for a grant that is not stored yet. Fails with `AuthorizationInvalid` where the response is not the answer to that request, with `AuthorizationRefused`
  * where the server said no, and as `TokenEndpoint.request` does.
  *
  * @since 0.1.0
@@ -157,14 +228,14 @@ export const open = (
 export const complete = (
   pending: Pending,
   response: URLSearchParams,
-  registration: ClientRegistration
+  registration: ClientRegistration.ClientRegistration
 ): Effect.Effect<
-  TokenEndpoint.Issued,
-  AuthorizationInvalid | AuthorizationRefused | TokenRefused | TokenUnavailable | RegistrationFailed,
-  GuardedHttp.GuardedHttp
+  StoredGrant.StoredGrant,
+  AuthorizationInvalid | AuthorizationRefused | TokenRefused | TokenUnavailable | RegistrationFailed | TokenStoreError,
+  GuardedHttp.GuardedHttp | TokenStore
 > => {
-  const { issuer } = pending
-  const judged = AuthorizationResponse.validate(response, pending)
+  const { issuer } = pending.terms
+  const judged = AuthorizationResponse.validate(response, { ...pending, issuer })
   switch (judged._tag) {
     case "Invalid": {
       const rule = judged.rule === "issuer" ? "RFC 9207 section 2.4" : "OAuth 2.1 section 4.1.2"
@@ -179,16 +250,6 @@ export const complete = (
       return fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
     }
     case "Granted":
-      return TokenEndpoint.request({
-        endpoint: pending.tokenEndpoint,
-        client: registration,
-        granted: pending.scopes,
-        grant: TokenEndpoint.Grant.AuthorizationCode({
-          code: Redacted.make(judged.code),
-          redirectUri: pending.redirectUri,
-          verifier: pending.verifier,
-          resource: pending.resource
-        })
-      })
+      return exchange(pending, judged.code, registration)
   }
 }

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
 import type { FetchError } from "../discovery/GuardedHttp.js"
+import type { SignInRequired } from "./SignInRequired.js"
 
 /**
  * The steps of obtaining a token.
@@ -101,8 +102,8 @@ export class RegistrationFailed extends Schema.TaggedError<RegistrationFailed>(i
 
 /**
  * The person was not reached. `Cancelled`: they turned it down before the authorization server was asked. `Timeout`: no
- * answer came. `PromptForbidden`: this program may not ask anybody. `Unsupported`: there is no way to ask here, such as
- * no browser or no port. Implementations of `AuthorizeUser` fail with this.
+ * answer came. `PromptForbidden`: this program may not ask anybody; a source says `SignInRequired` then. `Unsupported`:
+ * there is no way to ask here, such as no browser or no port. Implementations of `AuthorizeUser` fail with this.
  *
  * @since 0.1.0
  * @category errors
@@ -270,6 +271,7 @@ export type ClientError =
   | ResourceMismatch
   | RegistrationFailed
   | AuthorizeUserError
+  | SignInRequired
   | AuthorizationRefused
   | AuthorizationInvalid
   | TokenRefused

@@ -9,8 +9,9 @@ import type * as Scope from "effect/Scope"
 import type { AuthorizeUserError } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
 import * as DeviceAuthorization from "./DeviceAuthorization.js"
-import type * as SignIn from "./SignIn.js"
+import * as SignIn from "./SignIn.js"
 import * as SignInSource from "./SignInSource.js"
+import * as StoredGrant from "./StoredGrant.js"
 import type * as TokenStore from "./TokenStore.js"
 
 /**
@@ -36,8 +37,9 @@ export const make = (
 ): Effect.Effect<SignInSource.SignInSource, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> => {
   const { registration = {}, show } = options
 
-  const ask = ({ resource, scopes, server }: SignIn.Request) =>
+  const ask = (request: SignIn.Request) =>
     Effect.gen(function* () {
+      const { resource, scopes, server } = request
       const { metadata, tokenEndpoint } = server
       const { device_authorization_endpoint: endpoint = "", issuer } = metadata
       // No redirect, so none is registered.
@@ -53,8 +55,11 @@ export const make = (
         Effect.tapErrorTag("TokenRefused", forget),
         Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } })
       )
-      return { issued, registration: client, redirectUri: "" }
+      return yield* StoredGrant.make(SignIn.terms(request, client, ""), issued)
     })
 
-  return SignInSource.make(options, { need: { grant: "urn:ietf:params:oauth:grant-type:device_code" }, ask })
+  return SignInSource.make(options, {
+    need: { grant: "urn:ietf:params:oauth:grant-type:device_code" },
+    ready: Effect.succeed(ask)
+  })
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -234,6 +235,8 @@ export const register = (
     if (jwks !== undefined && jwksUri !== undefined) {
       return yield* refuse("InvalidConfiguration", "jwks and jwks_uri must not both be there (RFC 7591 section 2)")
     }
+    const key = keyOf(issuer, redirectUri)
+    const before = Option.map(yield* stored.read(key), ({ version }) => version)
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
       const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")
@@ -273,12 +276,11 @@ export const register = (
     if (typeof record === "string") return yield* refuse("Unacceptable", record)
     const registration = toRegistration(record)
     if (Option.isNone(registration)) return yield* refuse("Unacceptable", "it cannot be used")
-    const before = yield* stored.read(keyOf(issuer, redirectUri))
-    yield* stored.write(keyOf(issuer, redirectUri), {
-      expected: Option.map(before, ({ version }) => version),
-      value: Option.some(record)
-    })
-    return registration.value
+    const isKept = yield* stored.write(key, { expected: before, value: Option.some(record) })
+    if (isKept) return registration.value
+    // Somebody was faster, and sign-ins may have begun with theirs; ours could not be found again to refresh with.
+    const winner = yield* load(issuer, redirectUri, yield* Clock.currentTimeMillis)
+    return Option.getOrElse(winner, () => registration.value)
   }).pipe(
     Effect.withSpan("ClientRegistration.register", {
       captureStackTrace: false,

@@ -22,7 +22,7 @@ import * as TokenStore from "./TokenStore.js"
 
 /**
  * Whose grant is held. `refreshMargin` is how long before its expiry a token is refreshed, 30 seconds by default and never
- * more than a quarter of its life.
+ * more than a quarter of its life. With `readThrough`, every `get` is a `reload`.
  *
  * @since 0.1.0
  * @category models
@@ -32,6 +32,7 @@ export interface Options {
   readonly user?: string | undefined
   readonly registration: ClientRegistration.Options
   readonly refreshMargin?: Duration.DurationInput | undefined
+  readonly readThrough?: boolean | undefined
 }
 
 /**
@@ -272,7 +273,9 @@ export const make = (
       }).pipe(Effect.scoped)
 
     return {
-      get: Effect.suspend(() => (held === undefined ? reload : Effect.succeedSome(held.grant))),
+      get: Effect.suspend(() =>
+        held === undefined || options.readThrough === true ? reload : Effect.succeedSome(held.grant)
+      ),
       reload,
       isDue: (grant, now) => now >= (held !== undefined && sameToken(held.grant, grant) ? held.dueAt : 0),
       refresh,

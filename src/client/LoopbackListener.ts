@@ -12,6 +12,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { AuthorizeUserError } from "./ClientError.js"
+import * as SignInPage from "./SignInPage.js"
 
 /**
  * How a runtime listens: on that host, a literal address, and port, `0` for a free one, until the scope closes.
@@ -52,22 +53,11 @@ export interface LoopbackListener {
   readonly answer: Effect.Effect<URLSearchParams>
 }
 
-const escape = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
-
-const pageHeaders = {
-  "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
+const page = (status: number, title: string, text: string, application?: string) => {
+  const next = `You can close this window${application === undefined ? "" : ` and go back to ${application}`}.`
   // A connection that the browser keeps open would keep the port busy.
-  connection: "close"
+  return SignInPage.render({ status, title, text: `${text} ${next}`, headers: { connection: "close" } })
 }
-
-const page = (status: number, title: string, text: string, application?: string) =>
-  HttpServerResponse.text(
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1><p>${text} You can close this window${application === undefined ? "" : ` and go back to ${escape(application)}`}.</p></body></html>`,
-    { status, contentType: "text/html; charset=utf-8", headers: pageHeaders }
-  )
 
 /**
  * What a request to the listener gets, and whether it is the answer. It says nothing of what the answer carries, because

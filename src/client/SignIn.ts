@@ -1,17 +1,27 @@
 /**
- * A way of signing in: what it needs of an authorization server, how the person is asked, and what comes of it.
+ * A way of signing in: what it needs of an authorization server, what a person is asked for, and how.
  *
  * @since 0.1.0
  */
-
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import type * as GuardedHttp from "../discovery/GuardedHttp.js"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceMetadata.js"
-import type { ClientError } from "./ClientError.js"
+import * as Scopes from "../protocol/Scopes.js"
+import type {
+  AuthorizeUserError,
+  ClientError,
+  DiscoveryFailed,
+  ResourceMismatch,
+  TokenUnavailable
+} from "./ClientError.js"
 import type * as ClientRegistration from "./ClientRegistration.js"
-import type * as ServerDiscovery from "./ServerDiscovery.js"
-import type * as TokenEndpoint from "./TokenEndpoint.js"
+import * as Refusal from "./Refusal.js"
+import * as RenewalDecision from "./RenewalDecision.js"
+import * as ServerDiscovery from "./ServerDiscovery.js"
+import type * as StoredGrant from "./StoredGrant.js"
 import type * as TokenStore from "./TokenStore.js"
 
 /**
@@ -19,6 +29,8 @@ import type * as TokenStore from "./TokenStore.js"
  *
  * - `resourceMetadataUrl`: where the metadata of the resource is, for servers whose challenges do not say it and that
  *   publish it at none of the well-known places; a challenge that does counts before it
+ * - `reachOf`: URLs that the application chose itself, where `resource` is one that a user named. What is fetched on the
+ *   way to a token is then on the public network or where these are, not where `resource` is (RFC 9728 §7.7)
  * - `registration`: pre-registered credentials, a client ID metadata document, what to register with
  * - `scopes`: asked for where the challenge names none, and beside those that it names; by default what the resource's
  *   metadata lists
@@ -26,6 +38,8 @@ import type * as TokenStore from "./TokenStore.js"
  * - `selectAuthorizationServer`: the order in which to try those that the resource names
  * - `user`: keeps the grants of several people apart in one store
  * - `refreshMargin`: how long before its expiry a token is refreshed, 30 seconds by default
+ * - `readThrough`: every use reads the store, so that what others do to the grant there, such as signing out, holds here
+ *   at once; by default what this process holds is used until it is refused or due
  *
  * @since 0.1.0
  * @category models
@@ -33,17 +47,43 @@ import type * as TokenStore from "./TokenStore.js"
 export interface Options {
   readonly resource: string
   readonly resourceMetadataUrl?: string | undefined
+  readonly reachOf?: readonly [string, ...Array<string>] | undefined
   readonly registration?: ClientRegistration.Options | undefined
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
   readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
   readonly user?: string | undefined
   readonly refreshMargin?: Duration.DurationInput | undefined
+  readonly readThrough?: boolean | undefined
 }
 
 /**
- * What a person is to be asked for. `authentication` are the parameters by which a challenge asks for a stronger
- * authentication (RFC 9470), if it does.
+ * What the resource wants of a sign-in, as far as it has said so: `scopes` and where its metadata is, by its challenge,
+ * and by `authentication` the parameters of a stronger authentication (RFC 9470).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Demand {
+  readonly scopes: ReadonlyArray<string>
+  readonly metadataUrl?: string | undefined
+  readonly authentication?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * The demand of a refusal.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const demandOf = (refusal: Refusal.Refusal): Demand => ({
+  scopes: Refusal.scopes(refusal),
+  metadataUrl: Refusal.metadataUrl(refusal),
+  authentication: Refusal.authentication(refusal)
+})
+
+/**
+ * What a person is to be asked for, and by whom.
  *
  * @since 0.1.0
  * @category models
@@ -56,28 +96,127 @@ export interface Request {
 }
 
 /**
- * What came of it. `redirectUri` is that of the registration, empty where there was none.
+ * How a person is asked, once that is ready.
  *
  * @since 0.1.0
  * @category models
  */
-export interface SignedIn {
-  readonly issued: TokenEndpoint.Issued
-  readonly registration: ClientRegistration.ClientRegistration
-  readonly redirectUri: string
+export type Ask = (
+  request: Request
+) => Effect.Effect<StoredGrant.StoredGrant, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+
+/**
+ * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26
+ * revision.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Need {
+  readonly need: ServerDiscovery.Need
+  readonly fallback?: "2025-03-26" | undefined
 }
 
 /**
- * A way of signing in: what it needs of an authorization server, and how the person is asked. With `fallback`, an
- * endpoint without metadata is taken for one of the 2025-03-26 revision.
+ * A way of signing in. `ready` comes before anything is looked up, and fails where nobody can be asked; what it holds,
+ * such as a port, it holds until the person has answered.
  *
  * @since 0.1.0
  * @category models
  */
-export interface SignIn {
-  readonly need: ServerDiscovery.Need
-  readonly fallback?: "2025-03-26" | undefined
-  readonly ask: (
-    request: Request
-  ) => Effect.Effect<SignedIn, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+export interface SignIn extends Need {
+  readonly ready: Effect.Effect<Ask, AuthorizeUserError, Scope.Scope>
 }
+
+/**
+ * The metadata of the resource as it is now, and what is held of a grant that counts by it: one of another issuer or
+ * resource does not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Found {
+  readonly metadata: ServerDiscovery.Resource
+  readonly live: Option.Option<StoredGrant.StoredGrant>
+}
+
+/**
+ * Reads the metadata anew, because a challenge may mean that it has changed. Fails as `ServerDiscovery.resource` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const find = (
+  options: Options,
+  { fallback }: Need,
+  { metadataUrl }: Demand,
+  stored: Option.Option<StoredGrant.StoredGrant>
+): Effect.Effect<Found, DiscoveryFailed | ResourceMismatch | TokenUnavailable, GuardedHttp.GuardedHttp> =>
+  Effect.map(
+    ServerDiscovery.resource({
+      endpoint: options.resource,
+      challengeUrl: metadataUrl,
+      metadataUrl: options.resourceMetadataUrl,
+      policy: options.resourcePolicy,
+      fallback
+    }),
+    (metadata) => ({
+      metadata,
+      live: Option.filter(
+        stored,
+        (grant) => metadata.authorization_servers.includes(grant.issuer) && grant.resource === metadata.resource
+      )
+    })
+  )
+
+/**
+ * The request: the first authorization server that will do, and the scopes by `RenewalDecision.scopes`. Fails as
+ * `ServerDiscovery.authorizationServer` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const request = (
+  options: Options,
+  { need }: Need,
+  { live, metadata }: Found,
+  { authentication, scopes: challenged }: Demand
+): Effect.Effect<Request, DiscoveryFailed | TokenUnavailable, GuardedHttp.GuardedHttp> =>
+  Effect.gen(function* () {
+    const { resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
+    const grant = Option.getOrUndefined(live)
+    const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
+    const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, {
+      ...need,
+      defaultEndpoints: !metadata.published
+    })
+    const scopes = RenewalDecision.scopes({
+      challenged,
+      configured: options.scopes,
+      resourceSupports: metadata.scopes_supported,
+      serverSupports: server.metadata.scopes_supported,
+      before: grant === undefined ? [] : Scopes.union(grant.requestedScopes, grant.accessToken.scopes)
+    })
+    return { server, resource: metadata.resource, scopes, authentication }
+  })
+
+/**
+ * The terms of the grant that a request is for.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const terms = (
+  { resource, scopes, server }: Pick<Request, "server" | "resource" | "scopes">,
+  registration: ClientRegistration.ClientRegistration,
+  redirectUri: string
+): StoredGrant.Terms => ({
+  issuer: registration.issuer,
+  clientId: registration.clientId,
+  resource,
+  redirectUri,
+  tokenEndpoint: server.tokenEndpoint,
+  tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
+  revocationEndpoint: server.metadata.revocation_endpoint,
+  requestedScopes: scopes
+})

@@ -16,15 +16,15 @@ import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
-import { AccessRefused, type ClientError, fail } from "./ClientError.js"
+import { AccessRefused, type AuthorizeUserError, type ClientError, fail } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
 import * as HeldGrant from "./HeldGrant.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
 import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
-import * as ServerDiscovery from "./ServerDiscovery.js"
-import type * as SignIn from "./SignIn.js"
+import * as SignIn from "./SignIn.js"
+import * as SignInRequired from "./SignInRequired.js"
 import * as StepUpAttempts from "./StepUpAttempts.js"
 import type { StoredGrant } from "./StoredGrant.js"
 import * as TokenStore from "./TokenStore.js"
@@ -46,6 +46,7 @@ export interface SignInSource {
 
 /** How long a sign-in waits for the end of the grant before it, which another server issued. */
 const patience = Duration.seconds(3)
+const isForbidden = ({ reason }: AuthorizeUserError): boolean => reason === "PromptForbidden"
 
 /**
  * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
@@ -59,11 +60,9 @@ export const make = (
   way: SignIn.SignIn
 ): Effect.Effect<SignInSource, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
-    const { registration = {}, resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
-    const { resourceMetadataUrl: metadataUrl } = options
-    const http = yield* GuardedHttp.make({
-      configured: [endpoint, ...(metadataUrl === undefined ? [] : [metadataUrl])]
-    })
+    const { registration = {}, resource: endpoint } = options
+    const { resourceMetadataUrl: metadataUrl = endpoint, reachOf = [endpoint, metadataUrl] } = options
+    const http = yield* GuardedHttp.make({ configured: reachOf })
     const store = yield* TokenStore.TokenStore
     const held = yield* Effect.provideService(
       HeldGrant.make({ ...options, endpoint, registration }),
@@ -129,58 +128,30 @@ export const make = (
         }
       )
 
-    const signIn = (
-      metadata: ServerDiscovery.Resource,
-      refusal: Refusal.Refusal,
-      live: Option.Option<StoredGrant>,
-      before: Option.Option<StoredGrant>
-    ) =>
+    const signIn = (found: SignIn.Found, refusal: Refusal.Refusal, before: Option.Option<StoredGrant>) =>
       Effect.gen(function* () {
-        const grant = Option.getOrUndefined(live)
-        const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
-        const need = { ...way.need, defaultEndpoints: !metadata.published }
-        const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, need)
-        const challenged = Refusal.scopes(refusal)
-        const { resource } = metadata
-        const scopes = RenewalDecision.scopes({
-          challenged,
-          configured: options.scopes,
-          resourceSupports: metadata.scopes_supported,
-          serverSupports: server.metadata.scopes_supported,
-          before: grant === undefined ? [] : Scopes.union(grant.requestedScopes, grant.accessToken.scopes)
-        })
-        const operation = refusal.status === 403 ? challenged : undefined
+        const demand = SignIn.demandOf(refusal)
+        const ask = yield* Effect.catchIf(way.ready, isForbidden, () =>
+          fail((trace) => SignInRequired.make(endpoint, refusal, Option.isSome(found.live), trace))
+        )
+        const request = yield* SignIn.request(options, way, found, demand)
+        const operation = refusal.status === 403 ? demand.scopes : undefined
         if (operation !== undefined) {
           const stepUps = StepUpAttempts.begin(history.stepUps, operation, yield* Clock.currentTimeMillis)
           history = { ...history, stepUps }
         }
-        const authentication = Refusal.authentication(refusal)
-        const { issued, redirectUri, registration } = yield* way.ask({ server, resource, scopes, authentication })
-        const { accessToken, refreshToken } = issued
-        const now = yield* Clock.currentTimeMillis
-        yield* held.replace({
-          schemaVersion: 1,
-          issuer: registration.issuer,
-          clientId: registration.clientId,
-          resource,
-          redirectUri,
-          tokenEndpoint: server.tokenEndpoint,
-          tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
-          revocationEndpoint: server.metadata.revocation_endpoint,
-          accessToken,
-          refreshToken,
-          requestedScopes: scopes,
-          issuedAt: now
-        })
-        yield* supersede(before, registration.issuer)
+        const grant = yield* ask(request)
+        yield* held.replace(grant)
+        yield* supersede(before, grant.issuer)
+        const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {
           ...history,
-          last: { token: accessToken.value, by: "SignIn", requested: scopes },
-          signIns: refusal.status === 401 ? [...history.signIns.slice(-9), now] : history.signIns,
+          last: { token: accessToken.value, by: "SignIn", requested },
+          signIns: refusal.status === 401 ? [...history.signIns.slice(-9), issuedAt] : history.signIns,
           stepUps: StepUpAttempts.conclude(history.stepUps, operation, accessToken.scopes)
         }
         return accessToken
-      }).pipe(provided)
+      }).pipe(Effect.scoped, provided)
 
     const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
       Effect.gen(function* () {
@@ -189,18 +160,8 @@ export const make = (
         const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
         if (decision._tag === "Use") return decision.token
         if (decision._tag === "Stop") return yield* stop(refusal, used, decision)
-        // A challenge may mean that the metadata has changed: it is read anew, and what is held counts only by it.
-        const metadata = yield* ServerDiscovery.resource({
-          endpoint,
-          challengeUrl: Refusal.metadataUrl(refusal),
-          metadataUrl,
-          policy: options.resourcePolicy,
-          fallback: way.fallback
-        }).pipe(provided)
-        const live = Option.filter(
-          stored,
-          (grant) => metadata.authorization_servers.includes(grant.issuer) && grant.resource === metadata.resource
-        )
+        const found = yield* SignIn.find(options, way, SignIn.demandOf(refusal), stored).pipe(provided)
+        const { live, metadata } = found
         if (decision._tag === "Refresh" && Option.isSome(live)) {
           const refreshed = yield* Effect.either(refresh(live.value))
           if (refreshed._tag === "Right") return refreshed.right
@@ -221,7 +182,7 @@ export const make = (
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
           }
         }
-        return yield* signIn(metadata, refusal, live, stored)
+        return yield* signIn(found, refusal, stored)
       })
 
     /** One run for all who come with the same need, recorded and counted once. */

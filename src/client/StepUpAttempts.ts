@@ -55,12 +55,13 @@ const capacity = 100
 const same = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): boolean =>
   Scopes.missing(left, right).length === 0 && Scopes.missing(right, left).length === 0
 
-const find = ({ operations }: StepUpAttempts, scopes: ReadonlyArray<string>): Attempts | undefined =>
-  operations.find((operation) => same(operation.scopes, scopes))
+const find = ({ operations }: StepUpAttempts, scopes: ReadonlyArray<string> | undefined): Attempts | undefined =>
+  scopes && operations.find((operation) => same(operation.scopes, scopes))
 
 /**
  * Why an operation is not to be asked for again now; `undefined` where it may be. It may three times within an hour, not
- * within a minute of a token that was not enough, and not where six step ups were made within a minute.
+ * within a minute of a token that was not enough, and not where six step ups were made within a minute. Without `scopes`
+ * it is for no operation, and only the last of these counts.
  *
  * @since 0.1.0
  * @category combinators
@@ -74,9 +75,13 @@ const find = ({ operations }: StepUpAttempts, scopes: ReadonlyArray<string>): At
  * console.log(StepUpAttempts.exhausted(answered, ["write"], 60_000) === undefined) // true
  * ```
  */
-export const exhausted = (attempts: StepUpAttempts, scopes: ReadonlyArray<string>, now: number): string | undefined => {
+export const exhausted = (
+  attempts: StepUpAttempts,
+  scopes: ReadonlyArray<string> | undefined,
+  now: number
+): string | undefined => {
   const operation = find(attempts, scopes)
-  const name = scopes.length === 0 ? "more than the token has" : `"${Scopes.render(scopes)}"`
+  const name = scopes?.length ? `"${Scopes.render(scopes)}"` : "more than the token has"
   if (operation?.concluded === true && now - operation.at < minute) {
     return `${name} was asked for, and the authorization server did not grant all of it`
   }
@@ -84,21 +89,26 @@ export const exhausted = (attempts: StepUpAttempts, scopes: ReadonlyArray<string
     return `${name} was asked for ${operation.count} times, and is not there`
   }
   const recent = attempts.begun.filter((at) => now - at < minute).length
-  return recent >= perMinute ? `${recent} step ups within a minute are a loop` : undefined
+  return recent >= perMinute ? `${recent} sign-ins within a minute are a loop` : undefined
 }
 
 /**
- * An operation is about to be asked for.
+ * An operation is about to be asked for, or, without `scopes`, a sign-in for none.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const begin = (attempts: StepUpAttempts, scopes: ReadonlyArray<string>, now: number): StepUpAttempts => {
+export const begin = (
+  attempts: StepUpAttempts,
+  scopes: ReadonlyArray<string> | undefined,
+  now: number
+): StepUpAttempts => {
   const before = find(attempts, scopes)
   const count = before !== undefined && now - before.at < hour ? before.count + 1 : 1
   const others = attempts.operations.filter((operation) => operation !== before && now - operation.at < hour)
+  const operation = scopes === undefined ? [] : [{ scopes, count, at: now, concluded: false }]
   return {
-    operations: [...others, { scopes, count, at: now, concluded: false }].slice(-capacity),
+    operations: [...others, ...operation].slice(-capacity),
     begun: [...attempts.begun, now].slice(-perMinute)
   }
 }

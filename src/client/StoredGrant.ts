@@ -4,24 +4,23 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as AccessToken from "./AccessToken.js"
 import type { TokenStoreError } from "./ClientError.js"
+import type { Issued } from "./TokenEndpoint.js"
 import * as TokenStore from "./TokenStore.js"
 
 /**
- * A grant as it is stored, versioned. Times are in milliseconds since the epoch; expiry is absolute, and never computed
- * again when the record is read. `requestedScopes` are all that were ever asked for on the way to this grant; those
- * granted are with the token. `redirectUri` is empty where there was none (RFC 8628).
+ * What a grant is known by before there is a token: who was asked, by which client, for what. `requestedScopes` are all
+ * that were ever asked for on the way to it; `redirectUri` is empty where there was none (RFC 8628).
  *
  * @since 0.1.0
  * @category schemas
  */
-export const StoredGrant = Schema.Struct({
-  schemaVersion: Schema.Literal(1),
+export const Terms = Schema.Struct({
   issuer: Schema.String,
   clientId: Schema.String,
   resource: Schema.String,
@@ -29,9 +28,27 @@ export const StoredGrant = Schema.Struct({
   tokenEndpoint: Schema.String,
   tokenEndpointAuthMethods: Schema.optional(Schema.Array(Schema.String)),
   revocationEndpoint: Schema.optional(Schema.String),
+  requestedScopes: Schema.Array(Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Terms extends Schema.Schema.Type<typeof Terms> {}
+
+/**
+ * A grant as it is stored, versioned. Times are in milliseconds since the epoch; expiry is absolute, and never computed
+ * again when the record is read. The scopes that were granted are with the token.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const StoredGrant = Schema.Struct({
+  schemaVersion: Schema.Literal(1),
+  ...Terms.fields,
   accessToken: AccessToken.AccessToken,
   refreshToken: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
-  requestedScopes: Schema.Array(Schema.String),
   issuedAt: Schema.Number
 })
 
@@ -40,6 +57,21 @@ export const StoredGrant = Schema.Struct({
  * @category models
  */
 export interface StoredGrant extends Schema.Schema.Type<typeof StoredGrant> {}
+
+/**
+ * The grant that a token endpoint gave just now, on these terms.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (terms: Terms, { accessToken, refreshToken }: Issued): Effect.Effect<StoredGrant> =>
+  Effect.map(Clock.currentTimeMillis, (issuedAt) => ({
+    schemaVersion: 1,
+    ...terms,
+    accessToken,
+    refreshToken,
+    issuedAt
+  }))
 
 /**
  * Which grant belongs to an endpoint. The grant itself is kept under issuer, client and resource, so that those of
@@ -103,27 +135,6 @@ export const find = (
     })
   )
 
-/** Whatever is under a key by now; who writes in between is asked again, a few times. */
-const erase = <A>(
-  records: {
-    readonly read: (
-      key: string
-    ) => Effect.Effect<Option.Option<TokenStore.Entry<A>>, TokenStoreError, TokenStore.TokenStore>
-    readonly write: (
-      key: string,
-      write: TokenStore.Write<A>
-    ) => Effect.Effect<boolean, TokenStoreError, TokenStore.TokenStore>
-  },
-  key: string
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.flatMap(
-    records.read(key),
-    Option.match({
-      onNone: () => Effect.succeed(true),
-      onSome: ({ version }) => records.write(key, { expected: Option.some(version), value: Option.none() })
-    })
-  ).pipe(Effect.repeat({ until: (gone) => gone, schedule: Schedule.recurs(5) }), Effect.asVoid)
-
 /**
  * Stores the grant of a sign-in, and removes the one that it takes the place of.
  *
@@ -135,18 +146,12 @@ export const replace = (
   grant: StoredGrant
 ): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
-    const before = yield* pointers.read(pointerKey(owner))
     const at = key(grant, owner.user)
-    const entry = yield* grants.read(at)
-    yield* grants.write(at, { expected: Option.map(entry, ({ version }) => version), value: Option.some(grant) })
-    if (Option.isSome(before)) {
-      if (before.value.value.grant === at) return
-      yield* erase(grants, before.value.value.grant)
-    }
-    yield* pointers.write(pointerKey(owner), {
-      expected: Option.map(before, ({ version }) => version),
-      value: Option.some({ schemaVersion: 1, grant: at })
-    })
+    yield* grants.modify(at, () => Option.some(grant))
+    const before = yield* pointers.read(pointerKey(owner))
+    if (Option.isSome(before) && before.value.value.grant === at) return
+    yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
+    if (Option.isSome(before)) yield* grants.modify(before.value.value.grant, Option.none)
   })
 
 /**
@@ -158,6 +163,6 @@ export const replace = (
 export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
     const pointer = yield* pointers.read(pointerKey(owner))
-    if (Option.isSome(pointer)) yield* erase(grants, pointer.value.value.grant)
-    yield* erase(pointers, pointerKey(owner))
+    if (Option.isSome(pointer)) yield* grants.modify(pointer.value.value.grant, Option.none)
+    yield* pointers.modify(pointerKey(owner), Option.none)
   })

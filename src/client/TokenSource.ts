@@ -117,8 +117,12 @@ export type DeviceAuthorizationOptions = DeviceSource.Options
  */
 export type ClientCredentialsOptions = ClientCredentialsSource.Options
 
-/** A token is sent there, so it has to be a place to which one may be sent. */
-const checked = (options: {
+/**
+ * A token is sent there, so it has to be a place to which one may be sent.
+ *
+ * @internal
+ */
+export const checked = (options: {
   readonly resource: string
   readonly resourceMetadataUrl?: string | undefined
 }): Effect.Effect<string, DiscoveryFailed> => {

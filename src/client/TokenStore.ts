@@ -10,6 +10,7 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import type * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -82,9 +83,13 @@ const encodePart = (part: string): string =>
  */
 export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodePart).join("/")
 
+/** Somebody wrote in between. */
+class Overtaken extends Data.TaggedError("Overtaken") {}
+
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
- * names it, and stays where it is until it is {@link setAside}.
+ * names it, and stays where it is until it is {@link setAside}. `modify` makes what is to be there from what is there,
+ * again where somebody wrote in between; `None` is no entry.
  *
  * @since 0.1.0
  * @category combinators
@@ -93,7 +98,7 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
   const json = Schema.parseJson(schema)
   const decode = Schema.decode(json)
   const encode = Schema.encodeSync(json)
-  return {
+  const records = {
     read: (key: string): Effect.Effect<Option.Option<Entry<A>>, TokenStoreError, TokenStore> =>
       Effect.flatMap(TokenStore, (store) => store.read(key)).pipe(
         Effect.flatMap(
@@ -111,8 +116,26 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
     write: (key: string, write: Write<A>): Effect.Effect<boolean, TokenStoreError, TokenStore> =>
       Effect.flatMap(TokenStore, (store) =>
         store.write(key, { ...write, value: Option.map(write.value, (value) => Redacted.make(encode(value))) })
+      ),
+    modify: (
+      key: string,
+      f: (value: Option.Option<A>) => Option.Option<A>,
+      expiresAt?: number
+    ): Effect.Effect<void, TokenStoreError, TokenStore> =>
+      Effect.gen(function* () {
+        const entry = yield* records.read(key)
+        const value = f(Option.map(entry, ({ value }) => value))
+        if (Option.isNone(entry) && Option.isNone(value)) return
+        const expected = Option.map(entry, ({ version }) => version)
+        if (!(yield* records.write(key, { expected, value, expiresAt }))) return yield* new Overtaken()
+      }).pipe(
+        Effect.retry({ while: (error) => error._tag === "Overtaken", times: 9 }),
+        Effect.catchTag("Overtaken", () =>
+          storeFails("write", key, `the entry ${key} is written by others all the time`)
+        )
       )
   }
+  return records
 }
 
 /**

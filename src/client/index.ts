@@ -82,6 +82,13 @@ export * as EncryptionKeys from "./EncryptionKeys.js"
  */
 export * as FetchAuth from "./FetchAuth.js"
 /**
+ * The two requests of a web sign-in as `HttpApp`s.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpAppSignIn from "./HttpAppSignIn.js"
+/**
  * Puts access tokens in front of an `HttpClient`.
  *
  * @since 0.1.0
@@ -102,6 +109,13 @@ export * as LoopbackListener from "./LoopbackListener.js"
  * @category modules
  */
 export * as OriginDiscovery from "./OriginDiscovery.js"
+/**
+ * A sign-in that waits for its answer, wherever that arrives: a record that serves once.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as PendingSignIn from "./PendingSignIn.js"
 /**
  * Pushed authorization requests (RFC 9126).
  *
@@ -131,6 +145,13 @@ export * as RegistrationChoice from "./RegistrationChoice.js"
  */
 export * as RenewalMetrics from "./RenewalMetrics.js"
 /**
+ * Where a browser goes on to after a sign-in: somewhere in the application.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ReturnTo from "./ReturnTo.js"
+/**
  * Revocation of tokens (RFC 7009), and an honest word about what came of it.
  *
  * @since 0.1.0
@@ -144,6 +165,20 @@ export * as Revocation from "./Revocation.js"
  * @category modules
  */
 export * as ServerDiscovery from "./ServerDiscovery.js"
+/**
+ * The little pages that a person sees on the way of a sign-in.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SignInPage from "./SignInPage.js"
+/**
+ * The failure of a program that may not ask anybody, with all that another one needs to ask.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SignInRequired from "./SignInRequired.js"
 /**
  * How often a person was asked for the scopes of an operation.
  *
@@ -186,3 +221,17 @@ export * as TokenSource from "./TokenSource.js"
  * @category modules
  */
 export * as TokenStore from "./TokenStore.js"
+/**
+ * Signing in from a web application: one request begins, another one completes.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as WebSignIn from "./WebSignIn.js"
+/**
+ * What can be wrong with a request that comes with a browser.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as WebSignInError from "./WebSignInError.js"

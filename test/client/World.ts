@@ -181,6 +181,19 @@ export class World {
     return Response.json({ ok: true, scopes: token.scopes })
   }
 
+  /** What the person who approves is redirected with. */
+  approve(url: string): URLSearchParams {
+    const { searchParams } = new URL(url)
+    const parameters = this.pushed.get(searchParams.get("request_uri") ?? "") ?? searchParams
+    const code = `code-${++this.count}`
+    this.codes.set(code, {
+      challenge: parameters.get("code_challenge") ?? "",
+      scopes: this.grants ?? (parameters.get("scope") ?? "").split(" ").filter(Boolean),
+      redirectUri: parameters.get("redirect_uri") ?? ""
+    })
+    return this.redirect(new URLSearchParams({ code, state: parameters.get("state") ?? "" }))
+  }
+
   private readonly layerClient: Layer.Layer<HttpClient.HttpClient> = Layer.succeed(
     HttpClient.HttpClient,
     HttpClient.make((request, url) =>
@@ -214,17 +227,9 @@ export class World {
     redirectUri,
     authorize: (url) =>
       Effect.gen(this, function* () {
-        const asked = new URL(url)
-        this.prompts.push(asked)
+        this.prompts.push(new URL(url))
         yield* this.thinking
-        const parameters = this.pushed.get(asked.searchParams.get("request_uri") ?? "") ?? asked.searchParams
-        const code = `code-${++this.count}`
-        this.codes.set(code, {
-          challenge: parameters.get("code_challenge") ?? "",
-          scopes: this.grants ?? (parameters.get("scope") ?? "").split(" ").filter(Boolean),
-          redirectUri: parameters.get("redirect_uri") ?? ""
-        })
-        return this.redirect(new URLSearchParams({ code, state: parameters.get("state") ?? "" }))
+        return this.approve(url)
       })
   })
 
