@@ -15,8 +15,9 @@ import { displayUrl } from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
-import { AccessRefused, type ClientError, fail } from "./ClientError.js"
+import { AccessRefused, AuthorizeUserError, type ClientError, fail, type TokenRefused } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
+import * as GrantRefresh from "./GrantRefresh.js"
 import * as HeldGrant from "./HeldGrant.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
@@ -24,6 +25,7 @@ import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
 import type * as SignIn from "./SignIn.js"
+import * as SignInTurn from "./SignInTurn.js"
 import * as StepUpAttempts from "./StepUpAttempts.js"
 import type { StoredGrant } from "./StoredGrant.js"
 import * as TokenStore from "./TokenStore.js"
@@ -43,6 +45,10 @@ export interface SignInSource {
   readonly signOut: Effect.Effect<Revocation.SignedOut, ClientError>
 }
 
+const isSame = Option.getEquivalence<StoredGrant>((left, right) =>
+  AccessToken.isSame(left.accessToken, right.accessToken)
+)
+
 /**
  * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
  * wait for it, and a caller that is interrupted harms no other; when the last one is, the prompt is withdrawn.
@@ -58,7 +64,9 @@ export const make = (
     const { registration = {}, resource: endpoint, selectAuthorizationServer = ServerDiscovery.liveFirst } = options
     const client = yield* HttpClient.HttpClient
     const store = yield* TokenStore.TokenStore
-    const held = yield* HeldGrant.make({ ...options, endpoint, registration })
+    const scope = yield* Effect.scope
+    const owner = { endpoint, user: options.user }
+    const held = yield* HeldGrant.make({ ...owner, registration, refreshMargin: options.refreshMargin })
     const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
     const turn = yield* Effect.makeSemaphore(1)
     const provided = <A, E>(effect: Effect.Effect<A, E, HttpClient.HttpClient | TokenStore.TokenStore>) =>
@@ -136,7 +144,10 @@ export const make = (
         return accessToken
       }).pipe(provided)
 
-    const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
+    const renew = (
+      refusal: Refusal.Refusal,
+      used: Option.Option<AccessToken.AccessToken>
+    ): Effect.Effect<AccessToken.AccessToken, ClientError> =>
       Effect.gen(function* () {
         const stored = yield* held.reload
         const now = yield* Clock.currentTimeMillis
@@ -154,18 +165,20 @@ export const make = (
           stored,
           (grant) => metadata.authorization_servers.includes(grant.issuer) && grant.resource === metadata.resource
         )
-        if (decision._tag === "Refresh" && Option.isSome(live)) {
-          const refreshed = yield* Effect.either(refresh(live.value))
+        let ended: TokenRefused | undefined
+        if (Option.isSome(live) && (decision._tag === "Refresh" || live.value.ended !== undefined)) {
+          const refreshing = decision._tag === "Refresh" ? refresh(live.value) : GrantRefresh.ended(live.value)
+          const refreshed = yield* Effect.either<AccessToken.AccessToken, GrantRefresh.RefreshError, never>(refreshing)
           if (refreshed._tag === "Right") return refreshed.right
           const error = refreshed.left
-          const terminal = error._tag === "TokenRefused"
           if (
-            !terminal ||
+            error._tag !== "TokenRefused" ||
             (error.error === "invalid_client" && ClientRegistration.isConfigured(registration, live.value))
           ) {
             return yield* Effect.fail(error)
           }
-          yield* DiscoveryTrace.decide("sign in again", `the refresh token is refused: ${error.error}`)
+          ended = error
+          yield* DiscoveryTrace.decide("sign in again", error.detail)
         }
         if (refusal.status === 403 && Option.isSome(used) && Refusal.scopes(refusal).length === 0) {
           const known = options.scopes ?? metadata.scopes_supported ?? []
@@ -174,7 +187,15 @@ export const make = (
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
           }
         }
-        return yield* signIn(metadata, refusal, live)
+        const prompt = Effect.mapError(signIn(metadata, refusal, live), (error) =>
+          error._tag === "AuthorizeUserError" && error.cause === undefined && ended !== undefined
+            ? new AuthorizeUserError({ ...error, cause: ended })
+            : error
+        )
+        const before = yield* held.get
+        const isDone = Effect.map(held.reload, (now) => !isSame(before, now))
+        const token = yield* SignInTurn.ask(owner, { isDone, prompt }).pipe(provided)
+        return Option.isSome(token) ? token.value : yield* renew(refusal, used)
       })
 
     /** One run for all who come with the same need, recorded and counted once. */
@@ -190,15 +211,19 @@ export const make = (
       if (Option.isNone(found)) return Option.none()
       const { accessToken, refreshToken } = found.value
       const now = yield* Clock.currentTimeMillis
-      if (!held.isDue(found.value, now)) return Option.some(accessToken)
+      const refreshed = shared("expiry", [Redacted.value(accessToken.value)], refresh(found.value))
+      if (!AccessToken.isExpired(accessToken, now)) {
+        if (refreshToken === undefined || !held.isDue(found.value, now)) return Option.some(accessToken)
+        // It serves while it lives, and nobody waits for the next one.
+        const ahead = Effect.catchAll(refreshed, ({ message }) =>
+          Effect.logWarning(`The access token could not be refreshed ahead of its expiry: ${message}`)
+        )
+        yield* Effect.forkIn(ahead, scope)
+        return Option.some(accessToken)
+      }
       // An expired token is not sent: the refusal of a request without one starts the renewal just as well.
-      const fallback = AccessToken.isExpired(accessToken, now) ? Option.none() : Option.some(accessToken)
-      if (refreshToken === undefined) return fallback
-      const need = [Redacted.value(accessToken.value)]
-      const refreshed = yield* Effect.either(shared("expiry", need, refresh(found.value)))
-      if (refreshed._tag === "Right") return Option.some(refreshed.right)
-      const terminal = refreshed.left._tag === "TokenRefused"
-      return Option.isSome(fallback) || terminal ? fallback : yield* Effect.fail(refreshed.left)
+      if (refreshToken === undefined) return Option.none()
+      return yield* Effect.catchTag(Effect.asSome(refreshed), "TokenRefused", () => Effect.succeedNone)
     })
 
     const revoke = (grant: StoredGrant) =>

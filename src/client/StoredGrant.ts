@@ -4,18 +4,52 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as AccessToken from "./AccessToken.js"
-import type { TokenStoreError } from "./ClientError.js"
+import { fail, TokenStoreError } from "./ClientError.js"
 import * as TokenStore from "./TokenStore.js"
 
 /**
+ * A refresh that was begun: since when no answer has come, and the attempt that is or was the last to ask.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Refreshing = Schema.Struct({ since: Schema.Number, by: Schema.String })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Refreshing extends Schema.Schema.Type<typeof Refreshing> {}
+
+/**
+ * Why there is no refresh token any more: the server's error code, when it came, and since when an answer had been missing
+ * by then, if one had.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Ended = Schema.Struct({
+  error: Schema.String,
+  at: Schema.Number,
+  answerLostAt: Schema.optional(Schema.Number)
+})
+
+/**
  * A grant as it is stored, versioned. Times are in milliseconds since the epoch; expiry is absolute, and never computed
- * again when the record is read. `requestedScopes` are all that were ever asked for on the way to this grant; those
- * granted are with the token. `redirectUri` is empty where there was none (RFC 8628).
+ * again when the record is read.
+ *
+ * - `requestedScopes`: all that were ever asked for on the way to this grant; those granted are with the token
+ * - `redirectUri`: empty where there was none (RFC 8628)
+ * - `generation`: how often it was refreshed; absent means never
+ * - `refreshing`: there while a refresh is under way, and for as long as the answer to one is missing: the refresh token
+ *   may have been spent by it
+ * - `ended`: there once the server has refused the refresh token
  *
  * @since 0.1.0
  * @category schemas
@@ -32,7 +66,10 @@ export const StoredGrant = Schema.Struct({
   accessToken: AccessToken.AccessToken,
   refreshToken: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
   requestedScopes: Schema.Array(Schema.String),
-  issuedAt: Schema.Number
+  issuedAt: Schema.Number,
+  generation: Schema.optional(Schema.Number),
+  refreshing: Schema.optional(Refreshing),
+  ended: Schema.optional(Ended)
 })
 
 /**
@@ -103,29 +140,58 @@ export const find = (
     })
   )
 
-/** Whatever is under a key by now; who writes in between is asked again, a few times. */
-const erase = <A>(
-  records: {
-    readonly read: (
-      key: string
-    ) => Effect.Effect<Option.Option<TokenStore.Entry<A>>, TokenStoreError, TokenStore.TokenStore>
-    readonly write: (
-      key: string,
-      write: TokenStore.Write<A>
-    ) => Effect.Effect<boolean, TokenStoreError, TokenStore.TokenStore>
-  },
-  key: string
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.flatMap(
-    records.read(key),
-    Option.match({
-      onNone: () => Effect.succeed(true),
-      onSome: ({ version }) => records.write(key, { expected: Option.some(version), value: Option.none() })
+interface Records<A> {
+  readonly read: (
+    key: string
+  ) => Effect.Effect<Option.Option<TokenStore.Entry<A>>, TokenStoreError, TokenStore.TokenStore>
+  readonly write: (
+    key: string,
+    write: TokenStore.Write<A>
+  ) => Effect.Effect<boolean, TokenStoreError, TokenStore.TokenStore>
+}
+
+/** Somebody else has written in between. */
+class Overtaken extends Data.TaggedError("Overtaken") {}
+
+const again = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(10)))
+
+/** Does what reads and then writes anew for as long as others write in between, within reason. */
+const persist = <A>(
+  key: string,
+  once: Effect.Effect<A, TokenStoreError | Overtaken, TokenStore.TokenStore>
+): Effect.Effect<A, TokenStoreError, TokenStore.TokenStore> =>
+  once.pipe(
+    Effect.retry({ while: (error) => error._tag === "Overtaken", schedule: again }),
+    Effect.catchTag("Overtaken", () =>
+      fail(
+        (trace) =>
+          new TokenStoreError({
+            key,
+            operation: "write",
+            detail: `others keep writing ${key}`,
+            rule: "a write succeeds only on the version that was read",
+            trace
+          })
+      )
+    )
+  )
+
+/** Puts a value under a key, or removes it, whatever is there by now; gives what was. */
+const put = <A>(records: Records<A>, key: string, value: Option.Option<A>) =>
+  persist(
+    key,
+    Effect.flatMap(records.read(key), (entry) => {
+      if (Option.isNone(entry) && Option.isNone(value)) return Effect.succeed(entry)
+      const expected = Option.map(entry, ({ version }) => version)
+      return Effect.flatMap(records.write(key, { expected, value }), (written) =>
+        written ? Effect.succeed(entry) : new Overtaken()
+      )
     })
-  ).pipe(Effect.repeat({ until: (gone) => gone, schedule: Schedule.recurs(5) }), Effect.asVoid)
+  )
 
 /**
- * Stores the grant of a sign-in, and removes the one that it takes the place of.
+ * Stores the grant of a sign-in, and removes the one that it takes the place of. Of two that sign in at once, one stays.
+ * There is a grant to be found at any time: the old one until the new one is, and the new one from then on.
  *
  * @since 0.1.0
  * @category combinators
@@ -135,18 +201,17 @@ export const replace = (
   grant: StoredGrant
 ): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
-    const before = yield* pointers.read(pointerKey(owner))
     const at = key(grant, owner.user)
-    const entry = yield* grants.read(at)
-    yield* grants.write(at, { expected: Option.map(entry, ({ version }) => version), value: Option.some(grant) })
-    if (Option.isSome(before)) {
-      if (before.value.value.grant === at) return
-      yield* erase(grants, before.value.value.grant)
+    yield* put(grants, at, Option.some(grant))
+    const before = yield* put(pointers, pointerKey(owner), Option.some({ schemaVersion: 1, grant: at }))
+    const place = Option.match(before, { onNone: () => at, onSome: ({ value }) => value.grant })
+    if (place === at) return
+    const replaced = yield* grants.read(place)
+    const pointer = yield* pointers.read(pointerKey(owner))
+    // Not where somebody has signed in there again meanwhile.
+    if (Option.isSome(replaced) && Option.isSome(pointer) && pointer.value.value.grant === at) {
+      yield* grants.write(place, { expected: Option.some(replaced.value.version), value: Option.none() })
     }
-    yield* pointers.write(pointerKey(owner), {
-      expected: Option.map(before, ({ version }) => version),
-      value: Option.some({ schemaVersion: 1, grant: at })
-    })
   })
 
 /**
@@ -156,8 +221,19 @@ export const replace = (
  * @category combinators
  */
 export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.gen(function* () {
-    const pointer = yield* pointers.read(pointerKey(owner))
-    if (Option.isSome(pointer)) yield* erase(grants, pointer.value.value.grant)
-    yield* erase(pointers, pointerKey(owner))
-  })
+  persist(
+    pointerKey(owner),
+    Effect.flatMap(
+      pointers.read(pointerKey(owner)),
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: ({ value, version }) =>
+          put(grants, value.grant, Option.none()).pipe(
+            Effect.zipRight(
+              pointers.write(pointerKey(owner), { expected: Option.some(version), value: Option.none() })
+            ),
+            Effect.flatMap((removed) => (removed ? Effect.void : new Overtaken()))
+          )
+      })
+    )
+  )
