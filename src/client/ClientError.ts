@@ -228,7 +228,9 @@ export class AccessRefused extends Schema.TaggedError<AccessRefused>(id("AccessR
 }
 
 /**
- * The store could not be read or written, or holds something that is not readable. `key` names the entry.
+ * The store could not be opened, read or written, or holds something that is not readable (`decode`). `key` names the
+ * entry; for `open`, it is what the store was to be opened at. `version` is that of an entry which was read, and not
+ * understood.
  *
  * @since 0.1.0
  * @category errors
@@ -236,7 +238,8 @@ export class AccessRefused extends Schema.TaggedError<AccessRefused>(id("AccessR
 export class TokenStoreError extends Schema.TaggedError<TokenStoreError>(id("TokenStoreError"))("TokenStoreError", {
   ...at("Storage"),
   key: Schema.String,
-  operation: Schema.Literal("read", "write", "lease", "decode"),
+  operation: Schema.Literal("open", "read", "write", "lease", "decode"),
+  version: Schema.optional(Schema.String),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {

@@ -2,75 +2,71 @@
  * Where grants and registrations are kept. Three verbs that make losing one hard to write: a read that names a version, a
  * write that succeeds only on that version, and a lease that expires.
  *
+ * What outlives the process is encrypted; the layers that do without say so in their name.
+ *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as KeyValueStore from "@effect/platform/KeyValueStore"
+import type * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
-import { fail, TokenStoreError } from "./ClientError.js"
+import type { TokenStoreError } from "./ClientError.js"
+import * as EncryptedStore from "./EncryptedStore.js"
+import type { EncryptionKeys } from "./EncryptionKeys.js"
+import * as FileBackend from "./FileBackend.js"
+import * as KeyValueBackend from "./KeyValueBackend.js"
+import * as MemoryBackend from "./MemoryBackend.js"
+import { type Entry, moveAside, storeFails, type VersionedStore, type Write } from "./VersionedStore.js"
+
+export type {
+  /**
+   * What is stored under a key, and its version.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Entry,
+  /**
+   * A lease that is held.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Lease,
+  /**
+   * The verbs of a store, for whoever writes one. `TokenStoreLaws` of `effect-mcp-auth/testing` says whether it is one.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  VersionedStore,
+  /**
+   * A write on a version.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  Write
+} from "./VersionedStore.js"
 
 /**
- * What is stored under a key. A version is opaque, and never comes back once it was replaced.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Entry<A> {
-  readonly value: A
-  readonly version: string
-}
-
-/**
- * A write. `expected` is the version that was read; `None` means that there must be no entry. A `value` of `None` removes
- * the entry. After `expiresAt`, in milliseconds since the epoch, a store may forget it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Write<A> {
-  readonly expected: Option.Option<string>
-  readonly value: Option.Option<A>
-  readonly expiresAt?: number | undefined
-}
-
-/**
- * A lease that is held. `fence` is larger than that of every earlier lease on the key.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Lease {
-  readonly fence: number
-}
-
-/**
- * A store of secrets under string keys.
- *
- * - `read` gives the entry and its version.
- * - `write` answers `false`, and changes nothing, where the version is another than expected by now.
- * - `lease` answers `None` where somebody holds it; otherwise it is held until the scope closes, and at most for the
- *   duration, so that a process that dies blocks nobody for longer.
+ * A store of secrets under string keys, with the verbs of {@link VersionedStore}.
  *
  * @since 0.1.0
  * @category services
  */
-export class TokenStore extends Context.Tag("effect-mcp-auth/client/TokenStore")<
-  TokenStore,
-  {
-    readonly read: (key: string) => Effect.Effect<Option.Option<Entry<Redacted.Redacted<string>>>, TokenStoreError>
-    readonly write: (key: string, write: Write<Redacted.Redacted<string>>) => Effect.Effect<boolean, TokenStoreError>
-    readonly lease: (
-      key: string,
-      duration: Duration.DurationInput
-    ) => Effect.Effect<Option.Option<Lease>, TokenStoreError, Scope.Scope>
-  }
->() {}
+export class TokenStore extends Context.Tag("effect-mcp-auth/client/TokenStore")<TokenStore, VersionedStore>() {}
+
+// A lone surrogate, which a URI cannot have, is a percent sign and four small digits.
+const encodePart = (part: string): string =>
+  part
+    .replace(/\P{Surrogate}+/gu, encodeURIComponent)
+    .replace(/\p{Surrogate}/gu, (unit) => `%${unit.charCodeAt(0).toString(16)}`)
 
 /**
  * A key of its parts, such as a kind, an issuer, a client and a resource. Different parts never give the same key.
@@ -84,11 +80,11 @@ export class TokenStore extends Context.Tag("effect-mcp-auth/client/TokenStore")
  * console.log(TokenStore.key("grant", "https://as.example", "c1")) // grant/https%3A%2F%2Fas.example/c1
  * ```
  */
-export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodeURIComponent).join("/")
+export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodePart).join("/")
 
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
- * names it, and stays where it is.
+ * names it, and stays where it is until it is {@link setAside}.
  *
  * @since 0.1.0
  * @category combinators
@@ -107,18 +103,7 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
               decode(Redacted.value(value)).pipe(
                 Effect.map((value) => Option.some({ value, version })),
                 // What the decoder says would quote the entry.
-                Effect.catchAll(() =>
-                  fail(
-                    (trace) =>
-                      new TokenStoreError({
-                        key,
-                        operation: "decode",
-                        detail: `the entry ${key} is not readable`,
-                        rule: "an entry that is not understood is never overwritten",
-                        trace
-                      })
-                  )
-                )
+                Effect.catchAll(() => storeFails("decode", key, `the entry ${key} is not readable`, { version }))
               )
           })
         )
@@ -131,43 +116,123 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
 }
 
 /**
+ * Moves the entry that an error of `operation: "decode"` names out of the way, so that there can be a new one, and answers
+ * where it is now: a key, or a name of the store's own. `None` where it is not there any more, or was not unreadable.
+ *
+ * Nothing does this by itself: an entry that this program cannot read may be readable to one that is newer, or has the
+ * key. Call it where the person, or whoever runs the program, has agreed to sign in again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { ClientError, TokenStore } from "effect-mcp-auth/client"
+ * import * as Effect from "effect/Effect"
+ *
+ * const startOver = (error: ClientError.TokenStoreError) =>
+ *   Effect.flatMap(TokenStore.setAside(error), (place) => Effect.logWarning("An entry was set aside", place))
+ * ```
+ */
+export const setAside = (error: TokenStoreError): Effect.Effect<Option.Option<string>, TokenStoreError, TokenStore> =>
+  Effect.flatMap(TokenStore, (store) =>
+    store.read(error.key).pipe(
+      Effect.flatMap((entry) =>
+        Option.isSome(entry) && entry.value.version === error.version
+          ? moveAside(store, error.key, entry.value)
+          : Effect.succeedNone
+      ),
+      Effect.catchIf(
+        ({ operation }) => operation === "decode",
+        (error) => store.setAside?.(error.key) ?? Effect.fail(error)
+      )
+    )
+  )
+
+/**
+ * Encrypts what the store of a layer keeps. The layers of this package do so by themselves.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { EncryptionKeys, TokenStore } from "effect-mcp-auth/client"
+ *
+ * const store = TokenStore.layerMemory.pipe(TokenStore.encrypted(EncryptionKeys.config("TOKEN_KEYS")))
+ * ```
+ */
+export const encrypted =
+  <E, R>(keys: Effect.Effect<EncryptionKeys, E, R>) =>
+  <E0, R0>(layer: Layer.Layer<TokenStore, E0, R0>): Layer.Layer<TokenStore, E | E0, R | R0> =>
+    Layer.effect(
+      TokenStore,
+      Effect.flatMap(Effect.all([TokenStore, keys]), ([store, keys]) => EncryptedStore.make(store, keys))
+    ).pipe(Layer.provide(layer))
+
+/**
  * Keeps everything in this process, and loses it with it.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerMemory: Layer.Layer<TokenStore> = Layer.sync(TokenStore, () => {
-  const entries = new Map<string, Entry<Redacted.Redacted<string>> & { readonly expiresAt: number }>()
-  const leases = new Map<string, { readonly fence: number; readonly expiresAt: number }>()
-  let count = 0
-  const current = (key: string, now: number) => {
-    const entry = entries.get(key)
-    if (entry === undefined || now < entry.expiresAt) return entry
-    entries.delete(key)
-    return undefined
-  }
-  return {
-    read: (key) =>
-      Effect.map(Clock.currentTimeMillis, (now) =>
-        Option.map(Option.fromNullable(current(key, now)), ({ value, version }) => ({ value, version }))
-      ),
-    write: (key, { expected, expiresAt = Number.POSITIVE_INFINITY, value }) =>
-      Effect.map(Clock.currentTimeMillis, (now) => {
-        if (current(key, now)?.version !== Option.getOrUndefined(expected)) return false
-        if (Option.isNone(value)) entries.delete(key)
-        else entries.set(key, { value: value.value, version: String(++count), expiresAt })
-        return true
-      }),
-    lease: (key, duration) =>
-      Effect.acquireRelease(
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const held = leases.get(key)
-          if (held !== undefined && now < held.expiresAt) return Option.none<Lease>()
-          const lease = { fence: ++count, expiresAt: now + Duration.toMillis(duration) }
-          leases.set(key, lease)
-          return Option.some<Lease>(lease)
-        }),
-        (lease) => Effect.sync(() => Option.isSome(lease) && leases.get(key) === lease.value && leases.delete(key))
-      )
-  }
-})
+export const layerMemory: Layer.Layer<TokenStore> = Layer.effect(TokenStore, MemoryBackend.make)
+
+/**
+ * Keeps everything in a directory of this machine, for one process or for many: writes are compare-and-swap between them,
+ * are on the disk when they answer, and survive a kill at any point. There is no lock to be left behind.
+ *
+ * Everything is encrypted with the first of the keys, and readable by the owner of the directory only. Fails where the
+ * directory, which is made where there is none, is open to others. On Windows there are no permissions to check: take a
+ * directory within the user's profile. The file system has to be local.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as NodeContext from "@effect/platform-node/NodeContext"
+ * import { EncryptionKeys, TokenStore } from "effect-mcp-auth/client"
+ * import * as Layer from "effect/Layer"
+ *
+ * const store = TokenStore.layerFile({
+ *   directory: "/var/lib/my-tool/tokens",
+ *   keys: EncryptionKeys.config("MY_TOOL_KEYS")
+ * }).pipe(Layer.provide(NodeContext.layer))
+ * ```
+ */
+export const layerFile = <E, R>(options: {
+  readonly directory: string
+  readonly keys: Effect.Effect<EncryptionKeys, E, R>
+}): Layer.Layer<TokenStore, TokenStoreError | E, FileSystem.FileSystem | Path.Path | R> =>
+  encrypted(options.keys)(layerFileInsecurePlaintext(options))
+
+/**
+ * {@link layerFile} without encryption: whoever reads the directory or a backup of it has the tokens.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFileInsecurePlaintext = (options: {
+  readonly directory: string
+}): Layer.Layer<TokenStore, TokenStoreError, FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(TokenStore, FileBackend.make(options.directory))
+
+/**
+ * Keeps everything in a `KeyValueStore`, encrypted, for **one process at a time**: a `KeyValueStore` has no
+ * compare-and-swap, so writes are atomic, and leases exclusive, between the fibers of this process only. Whether a write
+ * survives a crash is up to that store.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerKeyValueStore = <E, R>(options: {
+  readonly keys: Effect.Effect<EncryptionKeys, E, R>
+}): Layer.Layer<TokenStore, E, KeyValueStore.KeyValueStore | R> =>
+  encrypted(options.keys)(layerKeyValueStoreInsecurePlaintext)
+
+/**
+ * {@link layerKeyValueStore} without encryption: whoever reads that store has the tokens.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerKeyValueStoreInsecurePlaintext: Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> =
+  Layer.effect(TokenStore, Effect.flatMap(KeyValueStore.KeyValueStore, KeyValueBackend.make))

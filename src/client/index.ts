@@ -68,6 +68,13 @@ export * as ClientRegistration from "./ClientRegistration.js"
  */
 export * as DeviceAuthorization from "./DeviceAuthorization.js"
 /**
+ * The keys that a store is encrypted with.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as EncryptionKeys from "./EncryptionKeys.js"
+/**
  * A `fetch` that authorizes its requests, for clients that take one.
  *
  * @since 0.1.0

@@ -11,3 +11,10 @@
  * @category modules
  */
 export * as RedisClient from "./RedisClient.js"
+/**
+ * A token store for a fleet.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RedisTokenStore from "./RedisTokenStore.js"
