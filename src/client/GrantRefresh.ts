@@ -15,6 +15,7 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
@@ -221,6 +222,10 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, () => Effect.fail(failure))
   })
 
+/** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
+const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(effect), Fiber.join))
+
 const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry) =>
   Effect.gen(function* () {
     const { value: before } = entry
@@ -231,8 +236,8 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
     yield* record.write(entry, Option.some(mark))
     const marked = yield* record.read
     if (Option.isNone(marked) || marked.value.value.refreshing?.by !== by) return yield* new Again()
-    return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.matchEffect(restore(ask(options, record, marked.value)), {
+    return yield* undisturbed(
+      Effect.matchEffect(ask(options, record, marked.value), {
         onFailure: (error) => conclude(record, marked.value, before, error),
         onSuccess: (issued) =>
           Effect.gen(function* () {
@@ -250,7 +255,7 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
 
 /**
  * Refreshes a grant, or gives what somebody else has made of it by now: whoever gets the lease asks, the others look again
- * until the winner's token is there. Once the server has answered, nothing interrupts the way into the store.
+ * until the winner's token is there. Once the request is made nothing interrupts it, until the answer is in the store.
  *
  * Fails with `TokenRefused` where the grant has ended, with `TokenUnavailable` where the server is out of order or another
  * process does not finish, and with `TokenStoreError` where the record cannot be marked: no refresh token is spent where

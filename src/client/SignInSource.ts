@@ -118,23 +118,29 @@ export const make = (
           history = { ...history, stepUps }
         }
         const authentication = Refusal.authentication(refusal)
-        const { issued, redirectUri, registration } = yield* way.ask({ server, resource, scopes, authentication })
-        const { accessToken, refreshToken } = issued
-        const now = yield* Clock.currentTimeMillis
-        yield* held.replace({
-          schemaVersion: 1,
-          issuer: registration.issuer,
-          clientId: registration.clientId,
-          resource,
-          redirectUri,
-          tokenEndpoint: server.tokenEndpoint,
-          tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
-          revocationEndpoint: server.metadata.revocation_endpoint,
-          accessToken,
-          refreshToken,
-          requestedScopes: scopes,
-          issuedAt: now
-        })
+        // Once the person has said yes, the answer goes into the store.
+        const { accessToken, issuedAt: now } = yield* Effect.uninterruptibleMask((restore) =>
+          Effect.gen(function* () {
+            const signedIn = yield* restore(way.ask({ server, resource, scopes, authentication }))
+            const { issued, redirectUri, registration } = signedIn
+            const next: StoredGrant = {
+              schemaVersion: 1,
+              issuer: registration.issuer,
+              clientId: registration.clientId,
+              resource,
+              redirectUri,
+              tokenEndpoint: server.tokenEndpoint,
+              tokenEndpointAuthMethods: server.metadata.token_endpoint_auth_methods_supported,
+              revocationEndpoint: server.metadata.revocation_endpoint,
+              accessToken: issued.accessToken,
+              refreshToken: issued.refreshToken,
+              requestedScopes: scopes,
+              issuedAt: yield* Clock.currentTimeMillis
+            }
+            yield* held.replace(next)
+            return next
+          })
+        )
         history = {
           ...history,
           last: { token: accessToken.value, by: "SignIn", requested: scopes },
@@ -215,10 +221,7 @@ export const make = (
       if (!AccessToken.isExpired(accessToken, now)) {
         if (refreshToken === undefined || !held.isDue(found.value, now)) return Option.some(accessToken)
         // It serves while it lives, and nobody waits for the next one.
-        const ahead = Effect.catchAll(refreshed, ({ message }) =>
-          Effect.logWarning(`The access token could not be refreshed ahead of its expiry: ${message}`)
-        )
-        yield* Effect.forkIn(ahead, scope)
+        yield* Effect.forkIn(RenewalMetrics.ahead(refreshed), scope)
         return Option.some(accessToken)
       }
       // An expired token is not sent: the refusal of a request without one starts the renewal just as well.

@@ -153,7 +153,7 @@ interface Records<A> {
 /** Somebody else has written in between. */
 class Overtaken extends Data.TaggedError("Overtaken") {}
 
-const again = Schedule.exponential("5 millis").pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(10)))
+const again = Schedule.exponential("5 millis", 1.5).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(10)))
 
 /** Does what reads and then writes anew for as long as others write in between, within reason. */
 const persist = <A>(
