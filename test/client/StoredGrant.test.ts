@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { StoredGrant, TokenStore } from "../../src/client/index.js"
 import * as Process from "./fixtures/Process.js"
-import { settle } from "./fixtures/time.js"
+import { passing, settle } from "./fixtures/time.js"
 
 const owner = { endpoint: "https://mcp.example/mcp" }
 
@@ -90,9 +91,10 @@ describe("replace", () => {
   it.scoped("where others never stop writing it says so", () =>
     Effect.gen(function* () {
       const store = yield* Process.memory
-      const error = yield* on({ ...store, write: () => Effect.succeed(false) })(
-        StoredGrant.replace(owner, grant("c"))
-      ).pipe(Effect.flip)
+      const replacing = on({ ...store, write: () => Effect.succeed(false) })(StoredGrant.replace(owner, grant("c")))
+      const fiber = yield* Effect.fork(Effect.flip(replacing))
+      yield* passing("1 second", 50)
+      const error = yield* Fiber.join(fiber)
       assert.strictEqual(error.operation, "write")
       assert.include(error.message, "others keep writing")
     })
