@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
 /**
  * A token. `expiresAt` is in milliseconds since the epoch and absent where the server did not say. `scopes` are those
- * granted: what the server answered, or what was asked for where it answered nothing (RFC 6749 §5.1).
+ * granted: what the server answered, or what was asked for where it answered nothing (RFC 6749 §5.1). `lostScopes` are
+ * those that the grant had and that a refresh did not bring back.
  *
  * @since 0.1.0
  * @category models
@@ -18,6 +19,7 @@ export interface AccessToken {
   readonly type: "Bearer" | "DPoP"
   readonly expiresAt?: number | undefined
   readonly scopes: ReadonlyArray<string>
+  readonly lostScopes?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -33,12 +35,14 @@ export const AccessToken: Schema.Schema<
     readonly type: "Bearer" | "DPoP"
     readonly expiresAt?: number | undefined
     readonly scopes: ReadonlyArray<string>
+    readonly lostScopes?: ReadonlyArray<string> | undefined
   }
 > = Schema.Struct({
   value: Schema.Redacted(Schema.NonEmptyString),
   type: Schema.Literal("Bearer", "DPoP"),
   expiresAt: Schema.optional(Schema.Number),
-  scopes: Schema.Array(Schema.String)
+  scopes: Schema.Array(Schema.String),
+  lostScopes: Schema.optional(Schema.Array(Schema.String))
 })
 
 /**
@@ -57,3 +61,12 @@ export const AccessToken: Schema.Schema<
  */
 export const isExpired = (token: AccessToken, now: number): boolean =>
   token.expiresAt !== undefined && now >= token.expiresAt
+
+/**
+ * Whether two are the same token, whatever is known about them.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isSame = (left: AccessToken, right: AccessToken): boolean =>
+  Redacted.value(left.value) === Redacted.value(right.value)

@@ -170,12 +170,19 @@ export const layerPaste = (options: {
   })
 
 /**
+ * How {@link layerForbidden} begins.
+ *
+ * @internal
+ */
+export const forbidden = Effect.fail(
+  failure("PromptForbidden", "a sign-in is needed, and this program may not ask for one")
+)
+
+/**
  * For work in the background: nobody is ever asked, and what would need a person fails with `PromptForbidden`. Tokens
  * that are held are still used and refreshed.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerForbidden: Layer.Layer<AuthorizeUser> = Layer.succeed(AuthorizeUser, {
-  begin: Effect.fail(failure("PromptForbidden", "a sign-in is needed, and this program may not ask for one"))
-})
+export const layerForbidden: Layer.Layer<AuthorizeUser> = Layer.succeed(AuthorizeUser, { begin: forbidden })

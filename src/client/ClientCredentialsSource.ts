@@ -16,6 +16,7 @@ import type * as ProtectedResourceMetadata from "../discovery/ProtectedResourceM
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
+import * as BackOff from "./BackOff.js"
 import { AccessRefused, type ClientError, fail } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
 import * as Refusal from "./Refusal.js"
@@ -91,6 +92,8 @@ export const make = (
     })
     const flights = yield* SingleFlight.keyed<AccessToken.AccessToken, ClientError>({ abandoned: "Interrupt" })
     const turn = yield* Effect.makeSemaphore(1)
+    const scope = yield* Effect.scope
+    const backOff = yield* BackOff.make
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
     let held: Held | undefined
 
@@ -103,9 +106,10 @@ export const make = (
           grant: TokenEndpoint.Grant.ClientCredentials({ resource: target.resource, scopes: target.requested })
         })
         const { expiresAt = Number.POSITIVE_INFINITY } = token
-        held = { ...target, token, dueAt: expiresAt - Math.min(margin, (expiresAt - asked) / 4) }
+        const jitter = yield* BackOff.jitter
+        held = { ...target, token, dueAt: expiresAt - jitter * Math.min(margin, (expiresAt - asked) / 4) }
         return token
-      }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
+      }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http), backOff.guard)
 
     const discover = (refusal: Refusal.Refusal) =>
       Effect.gen(function* () {
@@ -175,10 +179,11 @@ export const make = (
       const now = yield* Clock.currentTimeMillis
       if (held === undefined) return Option.none()
       const { dueAt, token } = held
-      if (now < dueAt) return Option.some(token)
-      const renewed = yield* Effect.either(shared("expiry", [Redacted.value(token.value)], ask(held)))
-      if (renewed._tag === "Right") return Option.some(renewed.right)
-      return AccessToken.isExpired(token, now) ? yield* Effect.fail(renewed.left) : Option.some(token)
+      const renewed = shared("expiry", [Redacted.value(token.value)], ask(held))
+      if (AccessToken.isExpired(token, now)) return yield* Effect.asSome(renewed)
+      // It serves while it lives, and nobody waits for the next one.
+      if (now >= dueAt && !backOff.isPaused(now)) yield* Effect.forkIn(RenewalMetrics.ahead(renewed), scope)
+      return Option.some(token)
     })
 
     const signOut = Effect.gen(function* () {

@@ -157,6 +157,10 @@ export class AuthorizationInvalid extends Schema.TaggedError<AuthorizationInvali
 /**
  * The token endpoint said no in the words of RFC 6749 §5.2. This is terminal: the same request will be refused again.
  *
+ * `answerLostAt` is there where the refusal is most likely the consequence of a loss: a refresh was begun then, in
+ * milliseconds since the epoch, and its answer never arrived, because the process was killed or the connection broke. The
+ * server may have put another refresh token in the place of the one that is known here.
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -166,7 +170,8 @@ export class TokenRefused extends Schema.TaggedError<TokenRefused>(id("TokenRefu
   grant: Schema.String,
   error: Schema.String,
   description: Schema.optional(Schema.String),
-  status: Schema.Number
+  status: Schema.Number,
+  answerLostAt: Schema.optional(Schema.Number)
 }) {
   override get message(): string {
     return describe(this)

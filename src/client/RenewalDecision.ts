@@ -125,7 +125,7 @@ export const decide = (input: {
   if (used !== undefined && (wasDiagnosed || (again && fresh))) {
     return stop("TokenNotAccepted", "a token fresh from the authorization server is refused as well")
   }
-  const refreshed = again && last && history.last?.by === "Refresh"
+  const refreshed = again && last && history.last?.by === "Refresh" && !expired
   const refreshable = grant?.refreshToken !== undefined && Refusal.authentication(refusal) === undefined
   if (refreshable && !refreshed) return { _tag: "Refresh", grant }
   return used !== undefined && signIns >= signInsAtMost

@@ -41,3 +41,18 @@ export const observe =
       }),
       Effect.withSpan("TokenSource.renew", { captureStackTrace: false, attributes: { cause } })
     )
+
+/**
+ * A renewal that nobody waits for: that it failed is logged, and no harm yet.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const ahead = <A, E extends { readonly message: string }, R>(
+  renewal: Effect.Effect<A, E, R>
+): Effect.Effect<void, never, R> =>
+  Effect.matchEffect(renewal, {
+    onSuccess: () => Effect.void,
+    onFailure: ({ message }) =>
+      Effect.logWarning(`An access token could not be renewed ahead of its expiry: ${message}`)
+  })

@@ -3,16 +3,13 @@
  *
  * @since 0.1.0
  */
-
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as BackChannel from "./BackChannel.js"
-import type { RegistrationFailed, TokenUnavailable } from "./ClientError.js"
+import * as BackOff from "./BackOff.js"
 
 /**
  * What became of one token.
@@ -87,23 +84,9 @@ export const unknownClient = (
   return { issuer: Option.some(issuer), refreshToken: of(refreshToken), accessToken: of(accessToken) }
 }
 
-/** Nobody waits longer for a sign-out than this, in seconds. */
-const longest = 15
-
-/** Twice more, after what `Retry-After` says or else after one and two seconds (RFC 7009 §2.2.1). */
-const patience = Schedule.identity<TokenUnavailable | RegistrationFailed>().pipe(
-  Schedule.intersect(Schedule.recurs(2)),
-  Schedule.addDelay(([error, count]) =>
-    Duration.seconds((error._tag === "TokenUnavailable" ? error.retryAfter : undefined) ?? count + 1)
-  )
-)
-
-const isWorthWaiting = (error: TokenUnavailable | RegistrationFailed): boolean =>
-  error._tag === "TokenUnavailable" && (error.retryAfter ?? 0) <= longest
-
 /**
- * Revokes a token. Never fails: what went wrong is the outcome. A server that is out of order is asked twice more, when it
- * says that it will be back; one that says it will be long is not waited for.
+ * Revokes a token. Never fails: what went wrong is the outcome. A server that is out of order is asked twice more within
+ * 15 seconds (RFC 7009 §2.2.1), when it says that it will be back; one that says it will be longer is not waited for.
  *
  * @since 0.1.0
  * @category constructors
@@ -140,7 +123,7 @@ export const revoke = (options: {
     return yield* BackChannel.unusable("Token", response, `the revocation endpoint of ${issuer} ${detail}`)
   })
   return ask.pipe(
-    Effect.retry({ while: isWorthWaiting, schedule: patience }),
+    BackOff.patiently,
     Effect.catchAll(({ detail }) => Effect.succeed(Outcome.StillValid({ reason: "Unavailable", detail }))),
     Effect.withSpan("Revocation.revoke", { captureStackTrace: false, attributes: { issuer, hint } })
   )

@@ -16,8 +16,9 @@ import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
 import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
-import { AccessRefused, type AuthorizeUserError, type ClientError, fail } from "./ClientError.js"
+import { AccessRefused, AuthorizeUserError, type ClientError, fail, type TokenRefused } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
+import * as GrantRefresh from "./GrantRefresh.js"
 import * as HeldGrant from "./HeldGrant.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
@@ -25,6 +26,7 @@ import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
 import * as SignIn from "./SignIn.js"
 import * as SignInRequired from "./SignInRequired.js"
+import * as SignInTurn from "./SignInTurn.js"
 import * as StepUpAttempts from "./StepUpAttempts.js"
 import type { StoredGrant } from "./StoredGrant.js"
 import * as TokenStore from "./TokenStore.js"
@@ -48,6 +50,10 @@ export interface SignInSource {
 const patience = Duration.seconds(3)
 const isForbidden = ({ reason }: AuthorizeUserError): boolean => reason === "PromptForbidden"
 
+const isSame = Option.getEquivalence<StoredGrant>((left, right) =>
+  AccessToken.isSame(left.accessToken, right.accessToken)
+)
+
 /**
  * The source for one endpoint. What is shared while it is under way: one renewal, one refresh, one prompt, however many
  * wait for it, and a caller that is interrupted harms no other; when the last one is, the prompt is withdrawn.
@@ -64,6 +70,8 @@ export const make = (
     const { resourceMetadataUrl: metadataUrl = endpoint, reachOf = [endpoint, metadataUrl] } = options
     const http = yield* GuardedHttp.make({ configured: reachOf })
     const store = yield* TokenStore.TokenStore
+    const scope = yield* Effect.scope
+    const owner = { endpoint, user: options.user }
     const held = yield* Effect.provideService(
       HeldGrant.make({ ...options, endpoint, registration }),
       GuardedHttp.GuardedHttp,
@@ -140,8 +148,8 @@ export const make = (
           const stepUps = StepUpAttempts.begin(history.stepUps, operation, yield* Clock.currentTimeMillis)
           history = { ...history, stepUps }
         }
-        const grant = yield* ask(request)
-        yield* held.replace(grant)
+        // Once the person has said yes, the answer goes into the store.
+        const grant = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(ask(request)), held.replace))
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {
@@ -153,7 +161,10 @@ export const make = (
         return accessToken
       }).pipe(Effect.scoped, provided)
 
-    const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
+    const renew = (
+      refusal: Refusal.Refusal,
+      used: Option.Option<AccessToken.AccessToken>
+    ): Effect.Effect<AccessToken.AccessToken, ClientError> =>
       Effect.gen(function* () {
         const stored = yield* held.reload
         const now = yield* Clock.currentTimeMillis
@@ -162,18 +173,20 @@ export const make = (
         if (decision._tag === "Stop") return yield* stop(refusal, used, decision)
         const found = yield* SignIn.find(options, way, SignIn.demandOf(refusal), stored).pipe(provided)
         const { live, metadata } = found
-        if (decision._tag === "Refresh" && Option.isSome(live)) {
-          const refreshed = yield* Effect.either(refresh(live.value))
+        let ended: TokenRefused | undefined
+        if (Option.isSome(live) && (decision._tag === "Refresh" || live.value.ended !== undefined)) {
+          const refreshing = decision._tag === "Refresh" ? refresh(live.value) : GrantRefresh.ended(live.value)
+          const refreshed = yield* Effect.either<AccessToken.AccessToken, GrantRefresh.RefreshError, never>(refreshing)
           if (refreshed._tag === "Right") return refreshed.right
           const error = refreshed.left
-          const terminal = error._tag === "TokenRefused"
           if (
-            !terminal ||
+            error._tag !== "TokenRefused" ||
             (error.error === "invalid_client" && ClientRegistration.isConfigured(registration, live.value))
           ) {
             return yield* Effect.fail(error)
           }
-          yield* DiscoveryTrace.decide("sign in again", `the refresh token is refused: ${error.error}`)
+          ended = error
+          yield* DiscoveryTrace.decide("sign in again", error.detail)
         }
         if (refusal.status === 403 && Option.isSome(used) && Refusal.scopes(refusal).length === 0) {
           const known = options.scopes ?? metadata.scopes_supported ?? []
@@ -182,7 +195,17 @@ export const make = (
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
           }
         }
-        return yield* signIn(found, refusal, stored)
+        const prompt = Effect.mapError(signIn(found, refusal, stored), (error) =>
+          error._tag === "AuthorizeUserError" && error.cause === undefined && ended !== undefined
+            ? new AuthorizeUserError({ ...error, cause: ended })
+            : error
+        )
+        const before = yield* held.get
+        const isDone = Effect.map(held.reload, (now) => !isSame(before, now))
+        // Who may not ask waits for nobody who does.
+        const asked = way.mayAsk ? SignInTurn.ask(owner, { isDone, prompt }).pipe(provided) : Effect.asSome(prompt)
+        const token = yield* asked
+        return Option.isSome(token) ? token.value : yield* renew(refusal, used)
       })
 
     /** One run for all who come with the same need, recorded and counted once. */
@@ -198,15 +221,16 @@ export const make = (
       if (Option.isNone(found)) return Option.none()
       const { accessToken, refreshToken } = found.value
       const now = yield* Clock.currentTimeMillis
-      if (!held.isDue(found.value, now)) return Option.some(accessToken)
+      const refreshed = shared("expiry", [Redacted.value(accessToken.value)], refresh(found.value))
+      if (!AccessToken.isExpired(accessToken, now)) {
+        if (refreshToken === undefined || !held.isDue(found.value, now)) return Option.some(accessToken)
+        // It serves while it lives, and nobody waits for the next one.
+        yield* Effect.forkIn(RenewalMetrics.ahead(refreshed), scope)
+        return Option.some(accessToken)
+      }
       // An expired token is not sent: the refusal of a request without one starts the renewal just as well.
-      const fallback = AccessToken.isExpired(accessToken, now) ? Option.none() : Option.some(accessToken)
-      if (refreshToken === undefined) return fallback
-      const need = [Redacted.value(accessToken.value)]
-      const refreshed = yield* Effect.either(shared("expiry", need, refresh(found.value)))
-      if (refreshed._tag === "Right") return Option.some(refreshed.right)
-      const terminal = refreshed.left._tag === "TokenRefused"
-      return Option.isSome(fallback) || terminal ? fallback : yield* Effect.fail(refreshed.left)
+      if (refreshToken === undefined) return Option.none()
+      return yield* Effect.catchTag(Effect.asSome(refreshed), "TokenRefused", () => Effect.succeedNone)
     })
 
     const signOut = Effect.map(held.surrender(revoke), (signedOut) => {

@@ -12,6 +12,7 @@ import * as AccessToken from "./AccessToken.js"
 import type { TokenStoreError } from "./ClientError.js"
 import type { Issued } from "./TokenEndpoint.js"
 import * as TokenStore from "./TokenStore.js"
+import { Overtaken, persist } from "./VersionedStore.js"
 
 /**
  * What a grant is known by before there is a token: who was asked, by which client, for what. `requestedScopes` are all
@@ -38,8 +39,40 @@ export const Terms = Schema.Struct({
 export interface Terms extends Schema.Schema.Type<typeof Terms> {}
 
 /**
+ * A refresh that was begun: since when no answer has come, and the attempt that is or was the last to ask.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Refreshing = Schema.Struct({ since: Schema.Number, by: Schema.String })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Refreshing extends Schema.Schema.Type<typeof Refreshing> {}
+
+/**
+ * Why there is no refresh token any more: the server's error code, when it came, and since when an answer had been missing
+ * by then, if one had.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Ended = Schema.Struct({
+  error: Schema.String,
+  at: Schema.Number,
+  answerLostAt: Schema.optional(Schema.Number)
+})
+
+/**
  * A grant as it is stored, versioned. Times are in milliseconds since the epoch; expiry is absolute, and never computed
  * again when the record is read. The scopes that were granted are with the token.
+ *
+ * - `generation`: how often it was refreshed; absent means never
+ * - `refreshing`: there while a refresh is under way, and for as long as the answer to one is missing: the refresh token
+ *   may have been spent by it
+ * - `ended`: there once the server has refused the refresh token
  *
  * @since 0.1.0
  * @category schemas
@@ -49,7 +82,10 @@ export const StoredGrant = Schema.Struct({
   ...Terms.fields,
   accessToken: AccessToken.AccessToken,
   refreshToken: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
-  issuedAt: Schema.Number
+  issuedAt: Schema.Number,
+  generation: Schema.optional(Schema.Number),
+  refreshing: Schema.optional(Refreshing),
+  ended: Schema.optional(Ended)
 })
 
 /**
@@ -136,7 +172,8 @@ export const find = (
   )
 
 /**
- * Stores the grant of a sign-in, and removes the one that it takes the place of.
+ * Stores the grant of a sign-in, and removes the one that it takes the place of. Of two that sign in at once, one stays.
+ * There is a grant to be found at any time: the old one until the new one is, and the new one from then on.
  *
  * @since 0.1.0
  * @category combinators
@@ -148,10 +185,15 @@ export const replace = (
   Effect.gen(function* () {
     const at = key(grant, owner.user)
     yield* grants.modify(at, () => Option.some(grant))
-    const before = yield* pointers.read(pointerKey(owner))
-    if (Option.isSome(before) && before.value.value.grant === at) return
-    yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
-    if (Option.isSome(before)) yield* grants.modify(before.value.value.grant, Option.none)
+    const before = yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
+    const place = Option.match(before, { onNone: () => at, onSome: ({ value }) => value.grant })
+    if (place === at) return
+    const replaced = yield* grants.read(place)
+    const pointer = yield* pointers.read(pointerKey(owner))
+    // Not where somebody has signed in there again meanwhile.
+    if (Option.isSome(replaced) && Option.isSome(pointer) && pointer.value.value.grant === at) {
+      yield* grants.write(place, { expected: Option.some(replaced.value.version), value: Option.none() })
+    }
   })
 
 /**
@@ -160,9 +202,20 @@ export const replace = (
  * @since 0.1.0
  * @category combinators
  */
-export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.gen(function* () {
-    const pointer = yield* pointers.read(pointerKey(owner))
-    if (Option.isSome(pointer)) yield* grants.modify(pointer.value.value.grant, Option.none)
-    yield* pointers.modify(pointerKey(owner), Option.none)
-  })
+export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
+  const at = pointerKey(owner)
+  return persist(
+    at,
+    Effect.flatMap(
+      pointers.read(at),
+      Option.match({
+        onNone: () => Effect.void,
+        onSome: ({ value, version }) =>
+          grants.modify(value.grant, Option.none).pipe(
+            Effect.zipRight(pointers.write(at, { expected: Option.some(version), value: Option.none() })),
+            Effect.flatMap((removed) => (removed ? Effect.void : new Overtaken()))
+          )
+      })
+    )
+  )
+}

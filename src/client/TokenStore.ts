@@ -10,7 +10,6 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as KeyValueStore from "@effect/platform/KeyValueStore"
 import type * as Path from "@effect/platform/Path"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -22,7 +21,15 @@ import type { EncryptionKeys } from "./EncryptionKeys.js"
 import * as FileBackend from "./FileBackend.js"
 import * as KeyValueBackend from "./KeyValueBackend.js"
 import * as MemoryBackend from "./MemoryBackend.js"
-import { type Entry, moveAside, storeFails, type VersionedStore, type Write } from "./VersionedStore.js"
+import {
+  type Entry,
+  moveAside,
+  Overtaken,
+  persist,
+  storeFails,
+  type VersionedStore,
+  type Write
+} from "./VersionedStore.js"
 
 export type {
   /**
@@ -83,13 +90,10 @@ const encodePart = (part: string): string =>
  */
 export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodePart).join("/")
 
-/** Somebody wrote in between. */
-class Overtaken extends Data.TaggedError("Overtaken") {}
-
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
  * names it, and stays where it is until it is {@link setAside}. `modify` makes what is to be there from what is there,
- * again where somebody wrote in between; `None` is no entry.
+ * again where somebody wrote in between, and gives what was; `None` is no entry.
  *
  * @since 0.1.0
  * @category combinators
@@ -121,18 +125,16 @@ export const records = <A, I>(schema: Schema.Schema<A, I>) => {
       key: string,
       f: (value: Option.Option<A>) => Option.Option<A>,
       expiresAt?: number
-    ): Effect.Effect<void, TokenStoreError, TokenStore> =>
-      Effect.gen(function* () {
-        const entry = yield* records.read(key)
-        const value = f(Option.map(entry, ({ value }) => value))
-        if (Option.isNone(entry) && Option.isNone(value)) return
-        const expected = Option.map(entry, ({ version }) => version)
-        if (!(yield* records.write(key, { expected, value, expiresAt }))) return yield* new Overtaken()
-      }).pipe(
-        Effect.retry({ while: (error) => error._tag === "Overtaken", times: 9 }),
-        Effect.catchTag("Overtaken", () =>
-          storeFails("write", key, `the entry ${key} is written by others all the time`)
-        )
+    ): Effect.Effect<Option.Option<Entry<A>>, TokenStoreError, TokenStore> =>
+      persist(
+        key,
+        Effect.gen(function* () {
+          const entry = yield* records.read(key)
+          const value = f(Option.map(entry, ({ value }) => value))
+          if (Option.isNone(entry) && Option.isNone(value)) return entry
+          const expected = Option.map(entry, ({ version }) => version)
+          return (yield* records.write(key, { expected, value, expiresAt })) ? entry : yield* new Overtaken()
+        })
       )
   }
   return records

@@ -3,10 +3,12 @@
  *
  * @since 0.1.0
  */
+import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Base64Url from "../protocol/Base64Url.js"
 import { fail, TokenStoreError } from "./ClientError.js"
@@ -120,6 +122,29 @@ export const moveAside = (
     Effect.map((isMoved) => (isMoved ? Option.some(place) : Option.none()))
   )
 }
+
+/**
+ * Somebody else has written in between.
+ *
+ * @internal
+ */
+export class Overtaken extends Data.TaggedError("Overtaken") {}
+
+const again = Schedule.exponential("5 millis", 1.5).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(10)))
+
+/**
+ * Does what reads and then writes anew for as long as others write in between, within reason.
+ *
+ * @internal
+ */
+export const persist = <A, R>(
+  key: string,
+  once: Effect.Effect<A, TokenStoreError | Overtaken, R>
+): Effect.Effect<A, TokenStoreError, R> =>
+  once.pipe(
+    Effect.retry({ while: (error) => error._tag === "Overtaken", schedule: again }),
+    Effect.catchTag("Overtaken", () => storeFails("write", key, `others keep writing ${key}`))
+  )
 
 /**
  * When a written entry may be forgotten; one that never is has no time.

@@ -45,8 +45,9 @@ interface Flight<A, E> {
 
 /**
  * One run for each key: who asks with the key of a run that is under way waits for that run. `abandoned` says what
- * becomes of a run when the last who waited for it was interrupted: `Interrupt` ends it, `Finish` lets it go on, and the
- * scope waits for it when it closes. A caller that is interrupted takes nothing away from the others either way.
+ * becomes of a run when the last who waited for it was interrupted: `Interrupt` ends it, `Finish` lets it go on. A caller
+ * that is interrupted takes nothing away from the others either way. When the scope closes all runs are interrupted, and
+ * waited for.
  *
  * @since 0.1.0
  * @category constructors
@@ -62,11 +63,7 @@ export const keyed = <A, E>(options: {
     const interrupt = ({ fiber }: Flight<A, E>) => (fiber === undefined ? Effect.void : Fiber.interrupt(fiber))
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() =>
-        Effect.forEach(
-          Array.from(flights.values()),
-          (flight) => (options.abandoned === "Finish" ? Effect.exit(Deferred.await(flight.result)) : interrupt(flight)),
-          { concurrency: "unbounded", discard: true }
-        )
+        Effect.forEach(Array.from(flights.values()), interrupt, { concurrency: "unbounded", discard: true })
       )
     )
     const launch = (key: string, flight: Flight<A, E>, run: Effect.Effect<A, E>) =>

@@ -8,6 +8,7 @@ import * as TestClock from "effect/TestClock"
 import * as StoredGrant from "../../src/client/StoredGrant.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import * as Pkce from "../../src/protocol/Pkce.js"
+import { gate, passing, settle } from "./fixtures/time.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
 
 const status = Effect.map(call(), (response) => response.status)
@@ -296,7 +297,7 @@ describe("refresh", () => {
     })
   )
 
-  it.effect("J17: refreshed ahead of expiry with 2 requests in all, none of them refused", () =>
+  it.effect("J17: refreshed ahead of expiry with 2 requests in all, none of them refused, and nobody waits", () =>
     Effect.gen(function* () {
       const world = new World()
       world.expiresIn = 300
@@ -307,11 +308,19 @@ describe("refresh", () => {
         assert.strictEqual(world.times("/token"), 1)
         yield* TestClock.adjust("235 seconds")
         const before = world.requests.length
-        assert.strictEqual(yield* status, 200)
+        const held = gate()
+        world.faults.push(({ path }) => (path === "/token" ? held.opened : undefined))
         assert.deepStrictEqual(
-          world.requests.slice(before).map((r) => r.path),
-          ["/token", "/mcp"]
+          yield* tenCalls,
+          Array.from({ length: 10 }, () => 200)
         )
+        held.open()
+        yield* settle
+        assert.strictEqual(yield* status, 200)
+        const since = world.requests.slice(before)
+        assert.strictEqual(since.filter((r) => r.path === "/token").length, 1)
+        const sent = since.filter((r) => r.path === "/mcp").map((r) => r.headers["authorization"])
+        assert.deepStrictEqual(sent, [...Array.from({ length: 10 }, () => "Bearer at-3"), "Bearer at-4"])
       }).pipe(Effect.provide(world.source()))
     })
   )
@@ -372,10 +381,15 @@ describe("refresh", () => {
         yield* Effect.gen(function* () {
           yield* signedIn(world)
           world.faults.push((r) => (r.path === "/token" ? odd() : undefined))
-          const error = yield* Effect.flip(status)
+          const calling = yield* Effect.fork(Effect.flip(status))
+          yield* passing("20 seconds")
+          const error = yield* Fiber.join(calling)
           assert.strictEqual(error._tag, "TokenUnavailable")
+          assert.isAbove(error._tag === "TokenUnavailable" ? (error.retryAfter ?? 0) : 0, 0)
+          // Twice more within the call, and nobody loses anything by it.
+          assert.strictEqual(world.times("/token"), 4)
           world.faults.pop()
-          yield* TestClock.adjust("10 seconds")
+          yield* passing("10 seconds")
           assert.strictEqual(yield* status, 200)
           assert.strictEqual(world.prompts.length, 1)
         }).pipe(Effect.provide(world.source()))

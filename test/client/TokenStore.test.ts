@@ -163,16 +163,27 @@ describe("a store that outlives the process", () => {
       const revoke = Effect.sync(() => {
         for (const token of world.tokens.values()) token.active = false
       })
+      const breaks = ({ path }: { readonly path: string }) => {
+        if (path === "/token") broken = true
+        return undefined
+      }
       yield* Effect.gen(function* () {
         yield* status
-        broken = true
         yield* revoke
+        world.faults.push(breaks)
         assert.strictEqual(yield* status, 200)
+        // As long as it is broken, no refresh token is spent whose successor could not be kept.
         yield* revoke
+        const asked = world.times("/token")
+        assert.strictEqual((yield* Effect.flip(status))._tag, "TokenStoreError")
+        assert.strictEqual(world.times("/token"), asked)
         broken = false
+        world.faults.pop()
         assert.strictEqual(yield* status, 200)
-        assert.strictEqual(world.prompts.length, 1)
       }).pipe(Effect.provide(world.source({}, flaky)))
+      // What could not be stored at first is there for others.
+      assert.strictEqual(yield* Effect.provide(status, world.source({}, store)), 200)
+      assert.strictEqual(world.prompts.length, 1)
     })
   )
 })
