@@ -54,9 +54,14 @@ export interface LoopbackListener {
 
 const escape = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
 
+/** The address of the page holds the code: it is taken out of the address bar, and out of the way back. */
+const script = `history.replaceState(null,"",location.pathname)`
+
 const pageHeaders = {
   "cache-control": "no-store",
-  "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  // The hash is that of the script, and nothing else may run.
+  "content-security-policy":
+    "default-src 'none'; script-src 'sha256-8A+3er73YJf04rRHGhbZwZQACPiiipi9EPduIeAAIDk='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
   "referrer-policy": "no-referrer",
   "x-content-type-options": "nosniff",
   // A connection that the browser keeps open would keep the port busy.
@@ -65,7 +70,7 @@ const pageHeaders = {
 
 const page = (status: number, title: string, text: string, application?: string) =>
   HttpServerResponse.text(
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1><p>${text} You can close this window${application === undefined ? "" : ` and go back to ${escape(application)}`}.</p></body></html>`,
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title><script>${script}</script></head><body><h1>${title}</h1><p>${text} You can close this window${application === undefined ? "" : ` and go back to ${escape(application)}`}.</p></body></html>`,
     { status, contentType: "text/html; charset=utf-8", headers: pageHeaders }
   )
 
@@ -114,7 +119,7 @@ const receiver = (
 /**
  * Binds the listener for as long as the scope lives. Only a GET of the exact path that carries `state`, `code` or `error`
  * is an answer; anything else is turned away and waited past. No request is traced or logged, because its URL carries
- * the code.
+ * the code; the page takes it out of the browser's address.
  *
  * @since 0.1.0
  * @category constructors
