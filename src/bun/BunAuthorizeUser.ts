@@ -13,6 +13,11 @@ import type { AuthorizeUserError } from "../client/ClientError.js"
 import type * as LoopbackListener from "../client/LoopbackListener.js"
 import * as SystemBrowser from "../client/SystemBrowser.js"
 
+/** Bun writes a page in the turn of the event loop after it was handed over, and a program may end before that. */
+const written = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
 /**
  * Listens with `Bun.serve`, which throws where a port cannot be bound; here that is a failure like any other.
  *
@@ -20,7 +25,10 @@ import * as SystemBrowser from "../client/SystemBrowser.js"
  * @category constructors
  */
 export const listen: LoopbackListener.Listen = ({ host, port }) =>
-  Effect.catchAllDefect(BunHttpServer.make({ hostname: host, port }), Effect.fail)
+  BunHttpServer.make({ hostname: host, port }).pipe(
+    Effect.tap(Effect.addFinalizer(() => written)),
+    Effect.catchAllDefect(Effect.fail)
+  )
 
 /**
  * Opens a URL in the system's browser, without a shell. The browser outlives the program. Fails with `Unsupported` where

@@ -104,7 +104,7 @@ const receiver = (
 /**
  * Binds the listener for as long as the scope lives. Only a GET of the exact path that carries `state`, `code` or `error`
  * is an answer; anything else is turned away and waited past. No request is traced or logged, because its URL carries
- * the code.
+ * the code; the page takes it out of the browser's address.
  *
  * @since 0.1.0
  * @category constructors

@@ -23,8 +23,15 @@ export const headers = {
   "x-content-type-options": "nosniff"
 }
 
+/** The address of the page may hold a code: it is taken out of the address bar, and out of the way back. */
+const script = `history.replaceState(null,"",location.pathname)`
+
+/** The hash is that of the script, and nothing else may run. */
+const policy =
+  "default-src 'none'; script-src 'sha256-8A+3er73YJf04rRHGhbZwZQACPiiipi9EPduIeAAIDk='; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
 /**
- * A page without script, style or frame. `title` and `text` are plain text; `link` goes below, `headers` beside
+ * A page without style or frame, whose one script forgets its query. `title` and `text` are plain text; `link` goes below, `headers` beside
  * {@link headers}.
  *
  * @since 0.1.0
@@ -40,13 +47,13 @@ export const render = (page: {
   const title = escape(page.title)
   const link = page.link === undefined ? "" : `<p><a href="${escape(page.link.href)}">${escape(page.link.text)}</a></p>`
   return HttpServerResponse.text(
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1><p>${escape(page.text)}</p>${link}</body></html>`,
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title><script>${script}</script></head><body><h1>${title}</h1><p>${escape(page.text)}</p>${link}</body></html>`,
     {
       status: page.status,
       contentType: "text/html; charset=utf-8",
       headers: {
         ...headers,
-        "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "content-security-policy": policy,
         ...page.headers
       }
     }

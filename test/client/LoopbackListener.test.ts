@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
@@ -53,7 +54,10 @@ describe("the loopback listener on Node", () => {
       assert.include(page, "&#60;b&#62;tool")
       assert.notInclude(page, "c:1")
       assert.strictEqual(response.headers.get("cache-control"), "no-store")
-      assert.include(response.headers.get("content-security-policy") ?? "", "default-src 'none'")
+      const script = /<script>(.*)<\/script>/.exec(page)?.[1] ?? ""
+      const policy = response.headers.get("content-security-policy") ?? ""
+      assert.include(policy, "default-src 'none'")
+      assert.include(policy, `script-src 'sha256-${createHash("sha256").update(script).digest("base64")}';`)
       const answer = yield* Fiber.join(fiber)
       assert.strictEqual(answer.get("code"), "c:1")
       assert.isTrue(yield* isFree(portOf(uri)))

@@ -21,7 +21,7 @@ const command = (program: string) => [...(isBun ? [] : ["--import", "tsx"]), pro
 const run = (program: string, args: ReadonlyArray<string>) =>
   Effect.async<{ readonly code: number | null; readonly output: string }>((resume) => {
     const bin = mkdtempSync(join(tmpdir(), "browser-"))
-    const script = `#!/bin/sh\ncd '${root}' && exec '${process.execPath}' ${command("test/client/fixtures/browser.ts").join(" ")} "$1"\n`
+    const script = `#!/bin/sh\ncd '${root}' && exec '${process.execPath}' ${command("test/fixtures/browser.ts").join(" ")} "$1"\n`
     writeFileSync(join(bin, "xdg-open"), script)
     chmodSync(join(bin, "xdg-open"), 0o755)
     const child = spawn(process.execPath, [...command(program), ...args], {

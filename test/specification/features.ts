@@ -2,7 +2,7 @@
  * Every feature of the two predecessors, by the ids of the feature catalogue: what it does in a few words, and the module
  * that does it here.
  */
-import { feature, noFeature, openFeature, type Section } from "./Row.js"
+import { feature, noFeature, type Section } from "./Row.js"
 
 const TYPES = "the compiler refuses it"
 const LATER_KIT = "later issue: the test kit"
@@ -214,10 +214,9 @@ export const sections: ReadonlyArray<Section> = [
     title: "J. Client: the flow",
     rows: [
       feature("J1", "The whole chain on the first 401.", "client/SignInSource AuthorizationCodeSource"),
-      openFeature(
+      feature(
         "J2",
         "Challenge, configured override, well-known.",
-        "there is no configured override",
         "client/ServerDiscovery, discovery/ProtectedResourceMetadata"
       ),
       feature("J3", "Which authorization server, by policy.", "client/ServerDiscovery"),

@@ -9,7 +9,6 @@ import { kept, leftOut, open, type Section } from "./Row.js"
 const AS = "for authorization servers"
 const PROXY = "for proxies in front of somebody else's authorization server; this library is none"
 const A_ONLY = "for the revision of 2025-03-26 only"
-const TLS = "the runtime's TLS checks certificates"
 const SUM = "the sum of the rows of this document"
 const HTTP = "this library is for HTTP; on other transports it is not used"
 const BEHIND = "for the MCP server behind the guard"
@@ -19,8 +18,6 @@ const LATER_EMA = "later issue: enterprise-managed authorization"
 const LATER_DPOP = "later issue: DPoP"
 const LATER_MTLS = "later issue: mutual TLS"
 const SIGNED = "may be ignored, and is: the plain members count"
-const NETWORK =
-  "addresses are not looked at: loopback over http is allowed, private and link-local ones over https are, and names are neither resolved nor pinned"
 
 export const sections: ReadonlyArray<Section> = [
   {
@@ -404,9 +401,9 @@ export const sections: ReadonlyArray<Section> = [
         "S",
         "The most specific one: that of the validated metadata.",
         "Overview",
-        "client/SignInSource, discovery/ProtectedResourceMetadata"
+        "client/SignInSource OriginDiscovery, discovery/ProtectedResourceMetadata, protocol/ResourceIdentifier"
       ),
-      kept("CL-49", "N", "No slash is added to a bare origin.", "Overview", "client/SignInSource"),
+      kept("CL-49", "N", "No slash is added to a bare origin.", "Overview", "client/SignInSource OriginDiscovery"),
       kept(
         "CL-50",
         "S",
@@ -538,17 +535,28 @@ export const sections: ReadonlyArray<Section> = [
         "SBP › SSRF",
         "protocol/Loopback, discovery/GuardedHttp, client/TokenSource"
       ),
-      open(
+      kept(
         "SEC-10",
         "M",
         "Mitigate SSRF when fetching metadata.",
         "SBP › SSRF",
-        NETWORK,
-        "discovery/GuardedHttp, protocol/WellKnown"
+        "discovery/GuardedHttp Reach, protocol/WellKnown"
       ),
-      open("SEC-11", "S", "Block private, loopback and link-local addresses.", "SBP › SSRF", NETWORK),
+      kept(
+        "SEC-11",
+        "S",
+        "Block private, loopback and link-local addresses: by their spelling everywhere, behind a name with the clients of `node` and `bun`.",
+        "SBP › SSRF",
+        "discovery/NetworkZone Reach, node/NodeGuardedHttp, bun/BunGuardedHttp"
+      ),
       kept("SEC-12", "S", "The same for redirects; better, follow none.", "SBP › SSRF", "discovery/GuardedHttp"),
-      open("SEC-13", "S", "Egress proxies; pin the resolved address.", "SBP › SSRF", NETWORK),
+      kept(
+        "SEC-13",
+        "S",
+        "Egress proxies; pin the resolved address, with the clients of `node` and `bun`.",
+        "SBP › SSRF",
+        "discovery/GuardedClient, node/NodeGuardedHttp, bun/BunGuardedHttp"
+      ),
       leftOut("SEC-14", "S", "The same when a server fetches client documents.", "SBP", AS),
       kept(
         "SEC-15",
@@ -738,10 +746,16 @@ export const sections: ReadonlyArray<Section> = [
       kept("PR-12", "S", "A later challenge: fetch again.", "5.2", "client/SignInSource"),
       kept("PR-13", "N", "Challenges of several schemes may carry it.", "5.1, 5.4", "client/Refusal"),
       kept("PR-14", "SN", "Ask for every scope without need.", "7.2", "client/RenewalDecision"),
-      leftOut("PR-15", "M", "The certificate's host.", "7.3", TLS),
+      kept(
+        "PR-15",
+        "M",
+        "The certificate's host: the runtime checks it, also where the address is pinned.",
+        "7.3",
+        "node/NodeGuardedHttp, bun/BunGuardedHttp"
+      ),
       kept("PR-16", "S", "Tokens are for an audience.", "7.4", "server/Audience, client/AuthorizationCode"),
       kept("PR-17", "N", "Which servers to trust is the client's to say.", "7.6", "client/ServerDiscovery"),
-      open("PR-18", "S", "Guard against SSRF.", "7.7", NETWORK, "discovery/GuardedHttp"),
+      kept("PR-18", "S", "Guard against SSRF.", "7.7", "discovery/GuardedHttp Reach, client/ServerDiscovery"),
       leftOut("PR-19", "N", "Show the server's host to the person.", "7.8", `${APPLICATION}, which has the URL`),
       kept("PR-20", "N", "Ordinary HTTP caching.", "7.10", "server/ResourceMetadata")
     ]
@@ -843,12 +857,12 @@ export const sections: ReadonlyArray<Section> = [
         "7591 §2, §2.1",
         "client/DynamicRegistration"
       ),
-      leftOut(
+      kept(
         "R-04",
         "MN",
         "`jwks` and `jwks_uri` together.",
         "7591 §2",
-        "no keys are registered; further metadata is the application's"
+        "client/DynamicRegistration ClientMetadataDocument"
       ),
       leftOut("R-05", "M", "Ignore unknown metadata.", "7591 §2", AS),
       kept("R-06", "N", "What was registered instead is obeyed.", "7591 §3.2.1", "client/DynamicRegistration"),
@@ -874,7 +888,13 @@ export const sections: ReadonlyArray<Section> = [
       kept("CI-02", "M", "Client IDs compare as strings.", "3, 4.1", "client/ClientRegistration"),
       kept("CI-03", "M", "A JSON document whose `client_id` is its URL.", "4.1", "client/ClientMetadataDocument"),
       kept("CI-04", "MN", "A secret in it.", "4.1", "client/ClientMetadataDocument"),
-      kept("CI-05", "M", "With a key, always `private_key_jwt`.", "6.2", "client/ClientRegistration"),
+      kept(
+        "CI-05",
+        "M",
+        "With a key, always `private_key_jwt`.",
+        "6.2",
+        "client/ClientRegistration RegistrationChoice"
+      ),
       leftOut("CI-06", "S", "A fetch that fails ends it.", "4.3", AS),
       leftOut("CI-07", "Y", "Cache.", "4.4", AS),
       leftOut("CI-08", "M", "Exact redirect URIs.", "4.5", AS),
