@@ -2,7 +2,8 @@
  * Kills processes that write to a file store (`killWriter.ts`), at random times, two at once in a directory and several
  * directories side by side. After each pair the store has to open, and to hold a whole value: not older than the last that
  * a writer said was written, not newer than the last that one said it would write; and the lease of the dead has to be
- * over in time. The last line is a summary in JSON; the exit code is 1 if anything was torn, lost or stuck.
+ * over in time. The last line is a summary in JSON; the exit code is 1 if a writer failed, or anything was torn, lost
+ * or stuck.
  *
  *     node --import tsx test/stress/kill.ts [kills]
  */
@@ -25,7 +26,7 @@ const lanes = 3
 const started = performance.now()
 const work = await mkdtemp(join(tmpdir(), "mcp-auth-kill-"))
 const key = Redacted.value(Effect.runSync(EncryptionKeys.generate))
-const counts = { kills: 0, duringWrite: 0, writes: 0, torn: 0, lost: 0, stuck: 0 }
+const counts = { kills: 0, duringWrite: 0, writes: 0, failed: 0, torn: 0, lost: 0, stuck: 0 }
 
 // In one file, because a process that is to be killed soon has to start soon.
 const program = join(work, "writer.mjs")
@@ -41,6 +42,7 @@ await build({
 
 interface Writer {
   readonly process: ChildProcess
+  readonly gone: Promise<ReadonlyArray<unknown>>
   /** The last number it was about to write, and the last it had written. */
   intended: number
   written: number
@@ -48,7 +50,7 @@ interface Writer {
 
 const start = async (directory: string): Promise<Writer> => {
   const child = spawn(process.execPath, [program, directory, key], { stdio: ["ignore", "pipe", "inherit"] })
-  const writer: Writer = { process: child, intended: 0, written: 0 }
+  const writer: Writer = { process: child, gone: once(child, "close"), intended: 0, written: 0 }
   let rest = ""
   child.stdout.on("data", (chunk) => {
     const lines = `${rest}${chunk}`.split("\n")
@@ -59,14 +61,16 @@ const start = async (directory: string): Promise<Writer> => {
       else writer.written = Number(number)
     }
   })
-  await once(child.stdout, "data")
+  // One that cannot open the store ends by itself, and what it says of that is to be seen.
+  await Promise.race([once(child.stdout, "data"), writer.gone])
   return writer
 }
 
-const kill = async ({ process: child }: Writer): Promise<void> => {
+const kill = async ({ gone, process: child }: Writer): Promise<void> => {
   await sleep(Math.random() * 120)
   child.kill("SIGKILL")
-  await once(child, "close")
+  const [, signal] = await gone
+  if (signal !== "SIGKILL") counts.failed++
 }
 
 /** The number in the store, 0 for none; and whether the lease can be had. */
@@ -122,5 +126,5 @@ await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)))
 await rm(work, { recursive: true })
 const seconds = Math.round((performance.now() - started) / 1000)
 console.log(JSON.stringify({ ...counts, seconds }))
-const isBad = counts.torn + counts.lost + counts.stuck > 0 || counts.duringWrite === 0 || counts.writes === 0
+const isBad = counts.failed + counts.torn + counts.lost + counts.stuck > 0 || counts.duringWrite === 0 || counts.writes === 0
 process.exitCode = isBad ? 1 : 0
