@@ -11,3 +11,11 @@
  * @category modules
  */
 export * as RedisClient from "./RedisClient.js"
+
+/**
+ * Whom sessions belong to, for all servers of a fleet.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RedisSessionStore from "./RedisSessionStore.js"
