@@ -7,12 +7,13 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { AuthConfig } from "./AuthConfig.js"
 import { type AuthError, InvalidRequest } from "./AuthError.js"
 import * as AuthInfo from "./AuthInfo.js"
 import type { Authorizer } from "./Authorizer.js"
-import { Claims, CurrentClaims } from "./Claims.js"
+import { type Claims, CurrentClaims } from "./Claims.js"
 import * as Guard from "./Guard.js"
 import * as HttpAppAuth from "./HttpAppAuth.js"
 
@@ -45,11 +46,25 @@ const toResponse = (
   request: HttpServerRequest.HttpServerRequest
 ): Response => HttpServerResponse.toWeb(response, { withoutBody: request.method === "HEAD" })
 
-/** Stands where the app would be. Its status is that of no answer, and the claims are in it. */
-const admitted = Effect.map(CurrentClaims, (claims) => HttpServerResponse.raw(claims, { status: 100 }))
+/**
+ * Who is calling: the claims for handlers of your own, and the same as the official SDK reads them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Caller extends Data.Class<{ readonly claims: Claims; readonly authInfo: AuthInfo.AuthInfo }> {}
+
+const current: Effect.Effect<Caller, never, AuthConfig | CurrentClaims> = Effect.zipWith(
+  CurrentClaims,
+  AuthConfig,
+  (claims, config) => new Caller({ claims, authInfo: AuthInfo.fromClaims(claims, config) })
+)
+
+/** Stands where the app would be. Its status is that of no answer yet, and the caller is in it. */
+const admitted = Effect.map(current, (caller) => HttpServerResponse.raw(caller, { status: 100 }))
 
 /**
- * Lets requests of other frameworks through a guard of your own composition: the claims of a request that would have
+ * Lets requests of other frameworks through a guard of your own composition: the caller of a request that would have
  * reached the app, or the response of whatever stopped it. Made once, used for each request.
  *
  * The body is not touched, so a middleware that reads it does not belong here, and none sees the framework's response.
@@ -71,16 +86,16 @@ const admitted = Effect.map(CurrentClaims, (claims) => HttpServerResponse.raw(cl
  * ```
  */
 export const admit = <E, R>(
-  guard: (app: HttpApp.Default<never, CurrentClaims>) => HttpApp.Default<E, R>
+  guard: (app: HttpApp.Default<never, AuthConfig | CurrentClaims>) => HttpApp.Default<E, R>
 ): ((
   request: Request | NodeRequest
-) => Effect.Effect<Claims | Response, E, Exclude<R, HttpServerRequest.HttpServerRequest>>) => {
+) => Effect.Effect<Caller | Response, E, Exclude<R, HttpServerRequest.HttpServerRequest>>) => {
   const guarded = guard(admitted)
   return (request) => {
     const source = fromRequest(request)
     return Effect.provideService(guarded, HttpServerRequest.HttpServerRequest, source).pipe(
       Effect.map((response) =>
-        response.body._tag === "Raw" && response.body.body instanceof Claims
+        response.body._tag === "Raw" && response.body.body instanceof Caller
           ? response.body.body
           : toResponse(response, source)
       )
@@ -116,13 +131,13 @@ export const admit = <E, R>(
  *
  * export const fetch = async (request: Request): Promise<Response> => {
  *   const caller = await runtime.runPromise(WebHandlerAuth.authorize(request), { signal: request.signal })
- *   return caller instanceof Response ? caller : new Response(`You are ${caller.subject}`)
+ *   return caller instanceof Response ? caller : new Response(`You are ${caller.claims.subject}`)
  * }
  * ```
  */
 export const authorize: (
   request: Request | NodeRequest
-) => Effect.Effect<Claims | Response, never, AuthConfig | Authorizer> = admit((app) =>
+) => Effect.Effect<Caller | Response, never, AuthConfig | Authorizer> = admit((app) =>
   HttpAppAuth.withMetadata(HttpAppAuth.middleware(app))
 )
 
@@ -146,16 +161,13 @@ export const respond = (
 }
 
 /**
- * A web-standard handler that is told its caller. `mcp.fetch` of the official SDK's `createMcpHandler` is one, and so is
- * the `handleRequest` of its transport, because they read `authInfo`.
+ * A web-standard handler that is told its caller. `fetch` of the official SDK's `createMcpHandler` is one, and so is
+ * `handleRequest` of its transports.
  *
  * @since 0.1.0
  * @category models
  */
-export type WebHandler = (
-  request: Request,
-  caller: { readonly claims: Claims; readonly authInfo: AuthInfo.AuthInfo }
-) => Promise<Response>
+export type WebHandler = (request: Request, caller: Caller) => Promise<Response>
 
 /** Of the hop between handler and server, so not for the client: Node would keep a connection that it asked to close. */
 const withoutHop = (response: Response): Response => {
@@ -190,20 +202,19 @@ const withoutHop = (response: Response): Response => {
  */
 export const fromWebHandler = (handler: WebHandler): HttpApp.Default<InvalidRequest, AuthConfig | CurrentClaims> =>
   Effect.gen(function* () {
-    const claims = yield* CurrentClaims
-    const config = yield* AuthConfig
+    const { resource } = yield* AuthConfig
+    const caller = yield* current
     const request = yield* HttpServerRequest.HttpServerRequest
     const { headers, method, url } = request
     // A target that is no path, such as that of a request to a proxy, would become part of the host.
     if (!url.startsWith("/")) return yield* new InvalidRequest({ description: "the request target must be a path" })
     const unreadable = () => new InvalidRequest({ description: "the request cannot be read" })
     const text = method === "GET" || method === "HEAD" ? "" : yield* Effect.mapError(request.text, unreadable)
-    const target = new URL(config.resource).origin + url
+    const target = new URL(resource).origin + url
     const source = yield* Effect.try({
       try: () => new Request(target, { method, headers, body: text === "" ? null : text }),
       catch: unreadable
     })
-    const caller = { claims, authInfo: AuthInfo.fromClaims(claims, config) }
     const response = yield* Effect.promise((signal) => handler(new Request(source, { signal }), caller))
     return HttpServerResponse.fromWeb(withoutHop(response))
   })

@@ -7,7 +7,6 @@ import { SessionStore } from "../../src/server/SessionStore.js"
 import { laws } from "../server/fixtures/SessionStoreLaws.js"
 import * as RedisServer from "./fixtures/RedisServer.js"
 
-
 const own = (options?: RedisSessionStore.Options) =>
   Layer.unwrapScoped(
     Effect.map(RedisServer.make, ({ path }) =>
