@@ -217,4 +217,5 @@ export const fromWebHandler = (handler: WebHandler): HttpApp.Default<InvalidRequ
     })
     const response = yield* Effect.promise((signal) => handler(new Request(source, { signal }), caller))
     return HttpServerResponse.fromWeb(withoutHop(response))
-  })
+    // The platform runs apps uninterruptibly, and leaves it to them what a client that leaves may end.
+  }).pipe(Effect.interruptible)
