@@ -20,6 +20,7 @@ import * as SessionBinding from "../../src/server/SessionBinding.js"
 import { layerMemory } from "../../src/server/SessionStore.js"
 import * as WebHandlerAuth from "../../src/server/WebHandlerAuth.js"
 import {
+  type Answer,
   answerOf,
   configOf,
   invalidChallenge,
@@ -54,9 +55,11 @@ const nodeRequest = (
 }
 
 /** `served` and who was let through, or the answer instead. */
-const outcome = (request: Request | WebHandlerAuth.NodeRequest) =>
-  Effect.flatMap(WebHandlerAuth.authorize(request), (caller) =>
-    caller instanceof Response ? Effect.promise(() => answerOf(caller)) : Effect.succeed(caller)
+const outcome = (request: Request | WebHandlerAuth.NodeRequest): Effect.Effect<Answer | WebHandlerAuth.Caller> =>
+  Effect.flatMap(
+    WebHandlerAuth.authorize(request),
+    (caller): Effect.Effect<Answer | WebHandlerAuth.Caller> =>
+      caller instanceof Response ? Effect.promise(() => answerOf(caller)) : Effect.succeed(caller)
   ).pipe(Effect.provide(auth))
 
 const refusal = (request: Request | WebHandlerAuth.NodeRequest) =>
@@ -144,7 +147,7 @@ describe("WebHandlerAuth", () => {
           ["authorization", "Bearer machine"]
         ] as const
         assert.deepStrictEqual(yield* refusal(nodeRequest(twice)), repeated)
-        const joined = new Request(resource, { headers: twice.map(([name, value]) => [name, value]) })
+        const joined = new Request(resource, { headers: twice.map(([name, value]): [string, string] => [name, value]) })
         assert.deepStrictEqual(yield* refusal(joined), repeated)
         assert.strictEqual(yield* subjectOf(nodeRequest(twice.slice(0, 1))), "alice")
       })
