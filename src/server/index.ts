@@ -29,6 +29,14 @@ export * as AuthConfig from "./AuthConfig.js"
 export * as AuthError from "./AuthError.js"
 
 /**
+ * Claims as the official MCP SDK hands them to its handlers.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as AuthInfo from "./AuthInfo.js"
+
+/**
  * The decision whether a token is accepted. Ready-made ones check JWTs or ask the issuer; your own is three lines.
  *
  * @since 0.1.0
@@ -142,6 +150,15 @@ export * as OperationScopes from "./OperationScopes.js"
 export * as OriginCheck from "./OriginCheck.js"
 
 /**
+ * State that a server hands to its client and gets back with the next request: the `requestState` of multi-round-trip
+ * requests (MCP 2026-07-28), or any other handle of a server that keeps nothing itself.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as RequestState from "./RequestState.js"
+
+/**
  * The RFC 9728 documents of protected resources, as a server answers with them.
  *
  * @since 0.1.0
@@ -157,6 +174,22 @@ export * as ResourceMetadata from "./ResourceMetadata.js"
  * @category modules
  */
 export * as ScopeRequirement from "./ScopeRequirement.js"
+
+/**
+ * An MCP session belongs to whoever started it.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SessionBinding from "./SessionBinding.js"
+
+/**
+ * Where it is kept whom a session belongs to.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as SessionStore from "./SessionStore.js"
 
 /**
  * Requirements on how and when the person authenticated (RFC 9470), for routes that ask for more than a scope.
@@ -189,3 +222,12 @@ export * as TokenProfile from "./TokenProfile.js"
  * @category modules
  */
 export * as Unguarded from "./Unguarded.js"
+
+/**
+ * The seam to everything that is not an `HttpApp`: the guard in front of the handlers of other frameworks, and web-standard
+ * handlers behind the guard.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as WebHandlerAuth from "./WebHandlerAuth.js"

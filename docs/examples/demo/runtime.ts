@@ -2,8 +2,8 @@
  * What differs between Node and Bun: the HTTP server and the browser. Each runtime loads only its own half.
  */
 import type * as HttpServer from "@effect/platform/HttpServer"
-import type * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { AuthorizeUser } from "effect-mcp-auth/client"
 
 export interface Runtime {
@@ -36,7 +36,20 @@ const node = async (): Promise<Runtime> => {
   ])
   return {
     name: `Node ${process.version}`,
-    server: (port) => NodeHttpServer.layerServer(createServer, { port, host: "127.0.0.1" }),
+    server: (port) =>
+      Layer.suspend(() => {
+        const server = createServer()
+        // Node waits for every connection, and a stream never ends by itself: what is under way has five seconds.
+        const close = Effect.async<void>((resume) => void server.close(() => resume(Effect.void))).pipe(
+          Effect.interruptible,
+          Effect.timeoutOption("5 seconds"),
+          Effect.zipRight(Effect.sync(() => server.closeAllConnections()))
+        )
+        return Layer.provideMerge(
+          Layer.scopedDiscard(Effect.addFinalizer(() => close)),
+          NodeHttpServer.layerServer(() => server, { port, host: "127.0.0.1" })
+        )
+      }),
     browser: NodeAuthorizeUser.layer(),
     runMain: (program) => NodeRuntime.runMain(program, { disableErrorReporting: true })
   }
