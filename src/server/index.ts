@@ -77,6 +77,22 @@ export * as Decision from "./Decision.js"
 export * as Guard from "./Guard.js"
 
 /**
+ * The guard as a middleware of an `HttpApi`.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpApiAuth from "./HttpApiAuth.js"
+
+/**
+ * The refusals of the guard as an `HttpApi` declares and sends them, and as its clients read them.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpApiRefusal from "./HttpApiRefusal.js"
+
+/**
  * The guard in front of a whole `HttpApp`.
  *
  * @since 0.1.0
