@@ -84,7 +84,8 @@ export class OptionalAuthorization extends HttpApiMiddleware.Tag<OptionalAuthori
 
 /**
  * A request goes through it once for each level of an api that is guarded. Who is calling is found out once, the scopes are
- * judged each time.
+ * judged each time. What is refused is answered here and now: it is on record, and nothing that catches the failure on its
+ * way out takes the challenge away.
  */
 const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
   Effect.map(Gate.services, (services) => {
@@ -92,20 +93,22 @@ const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
     const callers = new WeakMap<object, S>()
     return Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
-      const refuse = (error: AuthError, caller?: Claims) =>
+      const source = request.source as object
+      const answer = (error: AuthError, caller?: Claims) =>
         Effect.provideService(from(Gate.refuse(error, caller)), HttpServerRequest.HttpServerRequest, request)
-      let caller = callers.get(request.source as object)
-      if (caller === undefined) {
-        // Answered here and now: a decision is on record, whatever becomes of the failure on its way out.
-        caller = yield* Effect.tapError(from(authorize), (error) =>
-          Effect.map(refuse(error), (response) => HttpApiRefusal.answerWith(request, () => Effect.succeed(response)))
-        )
-        callers.set(request.source as object, caller)
+      const refused = (error: AuthError, caller?: Claims) => {
+        HttpApiRefusal.handlersAnswer(source, undefined)
+        return Effect.zipRight(Effect.flatMap(answer(error, caller), HttpApiRefusal.send), Effect.fail(error))
       }
-      const known = claims(caller)
-      HttpApiRefusal.answerWith(request, (error) => refuse(error, known))
+      const known = callers.get(source)
+      const caller = known ?? (yield* Effect.catchAll(from(authorize), (error) => refused(error)))
+      callers.set(source, caller)
+      const who = claims(caller)
       const required = yield* HttpApiScopes.Required
-      if (known !== undefined && !known.hasScopes(required)) return yield* new InsufficientScope({ required })
+      if (who !== undefined && !who.hasScopes(required)) {
+        return yield* refused(new InsufficientScope({ required }), who)
+      }
+      HttpApiRefusal.handlersAnswer(source, (error) => answer(error, who))
       return caller
     })
   })

@@ -11,6 +11,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
@@ -19,44 +20,52 @@ import * as WwwAuthenticate from "../protocol/WwwAuthenticate.js"
 import * as AuthError from "./AuthError.js"
 import * as Challenge from "./Challenge.js"
 
-/** How the refusals of a request are answered, once it is known by which guard. By what the server has of the request. */
-const answers = new WeakMap<object, Answer>()
-
-type Answer = (error: AuthError.AuthError) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+type Response = HttpServerResponse.HttpServerResponse
 
 /**
- * Says how the refusals of a request are answered from now on.
+ * Has a response take the place of whatever is about to be sent, but for the headers that others add, such as a CORS
+ * middleware. An `HttpApi` renders failures by their schemas, which know bodies and no headers.
  *
  * @internal
  */
-export const answerWith = (request: HttpServerRequest.HttpServerRequest, answer: Answer): void => {
-  answers.set(request.source as object, answer)
-}
-
-/**
- * An `HttpApi` renders failures by their schemas, which know bodies and no headers. So the schema has the response of the
- * guard take the place of its own when that is about to be sent, whether the guard refused or a handler.
- */
-const sendAsGuard = (error: AuthError.AuthError): Effect.Effect<void> =>
-  Effect.contextWithEffect((context: Context.Context<never>) => {
-    const request = Context.getOption(context, HttpServerRequest.HttpServerRequest)
-    const answer = Option.isSome(request) ? answers.get(request.value.source as object) : undefined
-    if (answer === undefined) return Effect.void
-    return Effect.flatMap(answer(error), ({ body, headers, status }) =>
-      HttpApp.appendPreResponseHandler((_, rendered) =>
-        // Those of a CORS middleware are there already, and stay.
-        Effect.succeed(
-          HttpServerResponse.setBody(
-            HttpServerResponse.setHeaders(HttpServerResponse.setStatus(rendered, status), {
-              ...headers,
-              ...rendered.headers
-            }),
-            body
-          )
-        )
+export const send = ({ body, headers, status }: Response): Effect.Effect<void> =>
+  HttpApp.appendPreResponseHandler((_, rendered) => {
+    const exposed = rendered.headers["access-control-expose-headers"]
+    return Effect.succeed(
+      rendered.pipe(
+        HttpServerResponse.setStatus(status),
+        HttpServerResponse.setHeaders(headers),
+        exposed === undefined ? identity : HttpServerResponse.setHeader("access-control-expose-headers", exposed),
+        HttpServerResponse.setBody(body)
       )
     )
   })
+
+type Answer = (error: AuthError.AuthError) => Effect.Effect<Response>
+
+/** How refusals of handlers are answered, by what the server has of the request. */
+const answers = new WeakMap<object, Answer>()
+
+/**
+ * Says how the refusals of the handler of a request are answered.
+ *
+ * @internal
+ */
+export const handlersAnswer = (source: object, answer: Answer | undefined): void => {
+  if (answer === undefined) answers.delete(source)
+  else answers.set(source, answer)
+}
+
+/** Runs where an `HttpApi` renders the failure of a handler. A guard has sent its own already. */
+const sendOfHandler = (error: AuthError.AuthError): Effect.Effect<void> =>
+  Effect.contextWithEffect((context: Context.Context<never>) => {
+    const request = Context.getOption(context, HttpServerRequest.HttpServerRequest)
+    const answer = Option.isSome(request) ? answers.get(request.value.source as object) : undefined
+    return answer === undefined ? Effect.void : Effect.flatMap(answer(error), send)
+  })
+
+/** The name of the schema in OpenAPI documents. */
+const IDENTIFIER = "AuthorizationRefusal"
 
 /** What {@link readHeaders} adds to a body is for the schemas alone. */
 const Body = Schema.Struct({
@@ -65,8 +74,7 @@ const Body = Schema.Struct({
   www_authenticate: Schema.optional(Schema.String),
   retry_after: Schema.optional(Schema.String)
 }).annotations({
-  identifier: "AuthorizationRefusal",
-  description: "Why the request was refused (RFC 6750 section 3.1)",
+  identifier: IDENTIFIER,
   jsonSchema: {
     type: "object",
     required: ["error", "error_description"],
@@ -82,11 +90,12 @@ const refusal = <A extends AuthError.AuthError>(
   schema: Schema.Schema<A>,
   decode: (body: Body) => A
 ) =>
-  Schema.transformOrFail(Body, schema, {
+  // The description is that of the response, and the schema of all bodies is one.
+  Schema.transformOrFail(Body, schema.annotations({ description }), {
     strict: true,
     decode: (body) => ParseResult.succeed(decode(body)),
-    encode: (error) => Effect.as(sendAsGuard(error), Challenge.body(error))
-  }).annotations(HttpApiSchema.annotations({ status, description }))
+    encode: (error) => Effect.as(sendOfHandler(error), Challenge.body(error))
+  }).annotations(HttpApiSchema.annotations({ status, identifier: IDENTIFIER }))
 
 const parametersOf = ({ www_authenticate: header }: Body): Readonly<Record<string, string>> =>
   header === undefined
@@ -154,7 +163,7 @@ export const schema = Schema.Union(
     503,
     "The decision cannot be taken for now",
     Unavailable,
-    ({ retry_after }) => new AuthError.ServerError({ retryAfter: Number(retry_after ?? 1) })
+    ({ retry_after = "" }) => new AuthError.ServerError({ retryAfter: /^\d{1,9}$/.test(retry_after) ? Number(retry_after) : 1 })
   )
 )
 
@@ -190,7 +199,7 @@ export const readHeaders = (client: HttpClient.HttpClient): HttpClient.HttpClien
       }
       const { "content-encoding": _encoding, "content-length": _length, ...headers } = response.headers
       return Effect.map(response.text, (text) =>
-        HttpClientResponse.fromWeb(response.request, new Response(extend(text, more), { status: response.status, headers }))
+        HttpClientResponse.fromWeb(response.request, new globalThis.Response(extend(text, more), { status: response.status, headers }))
       )
     })
   )

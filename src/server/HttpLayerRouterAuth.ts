@@ -119,7 +119,8 @@ export const layerOptional = Layer.fresh(
 
 /**
  * Guards whatever the router serves, unknown paths included, except for the RFC 9728 document of the configuration, which
- * it serves itself. All handlers may ask for `CurrentClaims`.
+ * it serves itself. All handlers may ask for `CurrentClaims`. Of such middlewares the one that is built first is outermost:
+ * what has to go around the guard, as `HttpLayerRouter.cors` and `OriginCheck.layer` have, is provided to it.
  *
  * @since 0.1.0
  * @category layers
