@@ -54,3 +54,37 @@ export const union = (...lists: ReadonlyArray<ReadonlyArray<string>>): ReadonlyA
  */
 export const missing = (required: ReadonlyArray<string>, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
   required.filter((scope) => !granted.includes(scope))
+
+/**
+ * The scopes of a resource, as a function that gives some of them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Vocabulary<Scope extends string> {
+  <const Some extends readonly [Scope, ...Array<Scope>]>(...scopes: Some): Some
+  readonly all: readonly [Scope, ...Array<Scope>]
+}
+
+/**
+ * Declares the scopes of a resource once. Wherever scopes are asked for, in a configuration, a handler, an endpoint or a
+ * tool, one that is not declared then does not compile.
+ *
+ * @since 0.1.0
+ * @category constructors
+ * @example
+ * ```ts
+ * import { Scopes } from "effect-mcp-auth/protocol"
+ *
+ * const scopes = Scopes.vocabulary("mcp:tools", "files:write")
+ *
+ * console.log(scopes("files:write")) // ["files:write"]
+ * console.log(scopes.all) // ["mcp:tools", "files:write"]
+ * // @ts-expect-error no such scope
+ * scopes("files:wirte")
+ * ```
+ */
+export const vocabulary = <const Scope extends string>(
+  ...all: readonly [Scope, ...Array<Scope>]
+): Vocabulary<Scope> =>
+  Object.assign(<const Some extends readonly [Scope, ...Array<Scope>]>(...scopes: Some): Some => scopes, { all })

@@ -62,6 +62,36 @@ const bearer = (parameters: ReadonlyArray<readonly [string, string | undefined]>
     }
   ])
 
+/** The code and the description of a refusal: all that its body says. */
+const described = (error: string, error_description: string): Refusal["body"] => ({ error, error_description })
+
+/**
+ * The body of a refusal. It depends on nothing but the refusal.
+ *
+ * @since 0.1.0
+ * @category rendering
+ */
+export const body = (error: AuthError): Refusal["body"] => {
+  switch (error._tag) {
+    case "Missing":
+      return described("invalid_token", "Authorization required")
+    case "InvalidToken":
+      return described(
+        legal(error.code ?? "") || "invalid_token",
+        legal(error.description ?? "The access token is not valid")
+      )
+    case "InsufficientScope":
+      return described(
+        "insufficient_scope",
+        legal(error.description ?? "The access token lacks scopes that this operation needs")
+      )
+    case "InvalidRequest":
+      return described("invalid_request", legal(error.description))
+    case "ServerError":
+      return described("server_error", error.retryAfter === undefined ? "Internal Server Error" : "Service Unavailable")
+  }
+}
+
 /**
  * Renders a refusal by the failure table:
  *
@@ -92,60 +122,32 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
   const metadata = ["resource_metadata", url ?? undefined] as const
   const required = hints.requiredScopes === undefined ? config.requiredScopes : hints.requiredScopes
   const scope = ["scope", scopeOf(config.challengeScopes ?? required ?? [])] as const
+  const described = body(error)
+  const code = ["error", described.error] as const
+  const description = ["error_description", described.error_description] as const
   switch (error._tag) {
     case "Missing":
-      return {
-        status: 401,
-        wwwAuthenticate: bearer([metadata, scope]),
-        body: { error: "invalid_token", error_description: "Authorization required" }
-      }
+      return { status: 401, wwwAuthenticate: bearer([metadata, scope]), body: described }
     case "InvalidToken": {
-      const code = legal(error.code ?? "") || "invalid_token"
-      const description = legal(error.description ?? "The access token is not valid")
+      const parameters = Object.entries(error.parameters ?? {}).filter(([name]) => !OWN.includes(name.toLowerCase()))
       return {
         status: 401,
-        wwwAuthenticate: bearer([
-          ["error", code],
-          ["error_description", description],
-          metadata,
-          scope,
-          ...Object.entries(error.parameters ?? {}).filter(([name]) => !OWN.includes(name.toLowerCase()))
-        ]),
-        body: { error: code, error_description: description }
+        wwwAuthenticate: bearer([code, description, metadata, scope, ...parameters]),
+        body: described
       }
     }
     case "InsufficientScope": {
-      const description = legal(error.description ?? "The access token lacks scopes that this operation needs")
       // The operation needs what every request needs, too: a client of 2025-11-25 asks for the challenge's set and for
       // nothing else, and would come back with a token that has lost the rest.
       const all = Scopes.union(error.required, required ?? [])
-      const needed = all.length > 0 ? all : config.scopesSupported
-      return {
-        status: 403,
-        wwwAuthenticate: bearer([
-          ["error", "insufficient_scope"],
-          ["scope", scopeOf(needed ?? [])],
-          metadata,
-          ["error_description", description]
-        ]),
-        body: { error: "insufficient_scope", error_description: description }
-      }
+      const needed = ["scope", scopeOf((all.length > 0 ? all : config.scopesSupported) ?? [])] as const
+      return { status: 403, wwwAuthenticate: bearer([code, needed, metadata, description]), body: described }
     }
-    case "InvalidRequest": {
-      const description = legal(error.description)
-      return {
-        status: 400,
-        wwwAuthenticate: bearer([["error", "invalid_request"], ["error_description", description], metadata]),
-        body: { error: "invalid_request", error_description: description }
-      }
-    }
+    case "InvalidRequest":
+      return { status: 400, wwwAuthenticate: bearer([code, description, metadata]), body: described }
     case "ServerError":
       return error.retryAfter === undefined
-        ? { status: 500, body: { error: "server_error", error_description: "Internal Server Error" } }
-        : {
-            status: 503,
-            retryAfter: seconds(error.retryAfter),
-            body: { error: "server_error", error_description: "Service Unavailable" }
-          }
+        ? { status: 500, body: described }
+        : { status: 503, retryAfter: seconds(error.retryAfter), body: described }
   }
 }

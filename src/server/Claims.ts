@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scopes from "../protocol/Scopes.js"
 import { InsufficientScope } from "./AuthError.js"
@@ -50,6 +51,18 @@ export class Claims extends Schema.Class<Claims>("effect-mcp-auth/server/Claims"
  * @category tags
  */
 export class CurrentClaims extends Context.Tag("effect-mcp-auth/server/CurrentClaims")<CurrentClaims, Claims>() {}
+
+/**
+ * The claims of the caller, `None` where the request came without credentials. A handler that asks for it compiles only
+ * behind an optional guard, which refuses a token that is not accepted like any other guard does.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class OptionalClaims extends Context.Tag("effect-mcp-auth/server/OptionalClaims")<
+  OptionalClaims,
+  Option.Option<Claims>
+>() {}
 
 /**
  * Goes on only where the caller has all of the scopes; fails with `InsufficientScope`, which the guard answers with a

@@ -9,16 +9,17 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { AuthConfig } from "./AuthConfig.js"
-import * as AuthError from "./AuthError.js"
+import type * as AuthError from "./AuthError.js"
 import type { Authorizer } from "./Authorizer.js"
-import { CurrentClaims } from "./Claims.js"
-import * as Guard from "./Guard.js"
+import type { CurrentClaims, OptionalClaims } from "./Claims.js"
+import * as Gate from "./Gate.js"
 import * as ResourceMetadata from "./ResourceMetadata.js"
 
 /**
  * Guards an app: every request is authorized first, the app's handlers read `CurrentClaims`, and the refusals of guard
  * and handlers alike become responses. Unknown paths are refused like any other, so that the routes do not show.
- * A plain function, usable wherever an `HttpMiddleware` is. A CORS middleware goes around it: preflights carry no token.
+ * A plain function, usable wherever an `HttpMiddleware` is, on one route as well. CORS preflights need no token: they are
+ * answered with an empty 204, and a CORS middleware that goes around the guard says what is allowed.
  *
  * @since 0.1.0
  * @category middleware
@@ -36,18 +37,63 @@ import * as ResourceMetadata from "./ResourceMetadata.js"
  * )
  * ```
  */
-export const middleware = <E, R>(
+export const middleware: <E, R>(
   app: HttpApp.Default<E, R>
-): HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, CurrentClaims> | Authorizer | AuthConfig> =>
-  Effect.matchEffect(Guard.authorize, {
-    onFailure: (error) => Guard.respond(error),
-    onSuccess: (claims) =>
-      Effect.catchAll(Effect.provideService(app, CurrentClaims, claims), (error) =>
-        AuthError.isAuthError(error)
-          ? Guard.respond(error, claims)
-          : Effect.fail(error as Exclude<E, AuthError.AuthError>)
-      )
-  })
+) => HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, CurrentClaims> | Authorizer | AuthConfig> = Gate.guard(
+  Gate.required,
+  Gate.fromRequest
+)
+
+/**
+ * Guards an app that serves everybody and knows some: its handlers read `OptionalClaims`. Only a request without any
+ * credentials is anonymous; a token that is not accepted is refused. A handler that cannot go on without a caller fails
+ * with `AuthError.missing`, which asks the client for a token.
+ *
+ * @since 0.1.0
+ * @category middleware
+ * @example
+ * ```ts
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { Claims, HttpAppAuth } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ *
+ * export const app = Claims.OptionalClaims.pipe(
+ *   Effect.map(Option.match({ onNone: () => "a guest", onSome: ({ subject }) => subject })),
+ *   Effect.map(HttpServerResponse.text),
+ *   HttpAppAuth.optional
+ * )
+ * ```
+ */
+export const optional: <E, R>(
+  app: HttpApp.Default<E, R>
+) => HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, OptionalClaims> | Authorizer | AuthConfig> =
+  Gate.guard(Gate.optional, Gate.fromRequest)
+
+/**
+ * For an app of which only some routes are guarded: a request that it has no route for is refused like one for a guarded
+ * route, 401 without an accepted token, so that the routes do not show. With one it is `RouteNotFound`, as before.
+ *
+ * @since 0.1.0
+ * @category middleware
+ * @example
+ * ```ts
+ * import * as HttpRouter from "@effect/platform/HttpRouter"
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { Claims, HttpAppAuth } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const whoami = Effect.map(Claims.CurrentClaims, ({ subject }) => HttpServerResponse.text(subject))
+ *
+ * export const app = HttpRouter.empty.pipe(
+ *   HttpRouter.get("/whoami", HttpAppAuth.middleware(whoami)),
+ *   HttpRouter.get("/health", HttpServerResponse.text("ok")),
+ *   HttpAppAuth.guardUnknown
+ * )
+ * ```
+ */
+export const guardUnknown: <E, R>(app: HttpApp.Default<E, R>) => HttpApp.Default<E, R | Authorizer | AuthConfig> =
+  Gate.guardUnknown(Gate.fromRequest)
 
 /**
  * Serves the RFC 9728 document beside an app, at the well-known paths of the configured resource. Other resources below

@@ -8,14 +8,70 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
+import * as WellKnown from "../protocol/WellKnown.js"
 import { AuthConfig } from "./AuthConfig.js"
-import * as AuthError from "./AuthError.js"
-import { Authorizer } from "./Authorizer.js"
-import { CurrentClaims } from "./Claims.js"
-import { DecisionLog } from "./Decision.js"
-import * as Guard from "./Guard.js"
+import type { AuthError } from "./AuthError.js"
+import type { Authorizer } from "./Authorizer.js"
+import type { CurrentClaims, OptionalClaims } from "./Claims.js"
+import * as Gate from "./Gate.js"
 import * as ResourceMetadata from "./ResourceMetadata.js"
 import { type Resolvers, Tenancy } from "./Tenancy.js"
+
+/**
+ * What a router with guarded routes answers to a request that it has no route for, whatever its path or its method.
+ * `refuse` is the default: what a guarded route would answer, so that the routes do not show; 404 with an accepted token.
+ * `pass` leaves it to the router: 404 for everybody.
+ *
+ * @since 0.1.0
+ * @category references
+ * @example
+ * ```ts
+ * import { HttpLayerRouterAuth } from "effect-mcp-auth/server"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const guard = HttpLayerRouterAuth.layer.pipe(
+ *   Layer.provide(Layer.succeed(HttpLayerRouterAuth.UnknownRoutes, "pass"))
+ * )
+ * ```
+ */
+export class UnknownRoutes extends Context.Reference<UnknownRoutes>()("effect-mcp-auth/server/UnknownRoutes", {
+  defaultValue: (): "refuse" | "pass" => "refuse"
+}) {}
+
+type Services = Context.Context<AuthConfig | Authorizer>
+
+/** The guards of a router that answer for unknown routes, each for those below its resource, the first for all others. */
+const guardsOf = new WeakMap<
+  HttpLayerRouter.HttpRouter,
+  Array<{ readonly path: string; readonly services: Services }>
+>()
+
+const answerForUnknown = (services: Services): Effect.Effect<void, never, HttpLayerRouter.HttpRouter> =>
+  Effect.gen(function* () {
+    const router = yield* HttpLayerRouter.HttpRouter
+    const path = ResourceIdentifier.parts(Context.get(services, AuthConfig).resource)?.path.replace(/\/$/, "") ?? ""
+    const known = guardsOf.get(router)
+    if (known !== undefined) return void known.push({ path, services })
+    const guards = [{ path, services }]
+    guardsOf.set(router, guards)
+    const nearest = (target: string) =>
+      guards
+        .filter(({ path }) => target === path || target.startsWith(`${path}/`))
+        .sort((left, right) => right.path.length - left.path.length)[0]?.services ?? services
+    yield* router.addGlobalMiddleware(
+      Gate.guardUnknown((effect) =>
+        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+          Effect.provide(effect, nearest(url.split("?", 1)[0] ?? ""))
+        )
+      )
+    )
+  })
+
+/** The services of the guard, which has joined those that answer for unknown routes. */
+const joined = Effect.tap(Gate.services, (services) =>
+  Effect.flatMap(UnknownRoutes, (unknown) => (unknown === "pass" ? Effect.void : answerForUnknown(services)))
+)
 
 /**
  * The guard as a router middleware, to be combined with others. {@link layer} is what most routes need.
@@ -23,33 +79,13 @@ import { type Resolvers, Tenancy } from "./Tenancy.js"
  * @since 0.1.0
  * @category middleware
  */
-export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; handles: AuthError.AuthError }>()(
-  Effect.gen(function* () {
-    const config = yield* AuthConfig
-    const authorizer = yield* Authorizer
-    const tenancy = yield* Tenancy
-    const log = yield* DecisionLog
-    const services = Context.make(AuthConfig, config).pipe(
-      Context.add(Authorizer, authorizer),
-      Context.add(Tenancy, tenancy),
-      Context.add(DecisionLog, log)
-    )
-    const authorize = Effect.provide(Guard.authorize, services)
-    return (handler) =>
-      Effect.matchEffect(authorize, {
-        onFailure: (error) => Effect.provide(Guard.respond(error), services),
-        onSuccess: (claims) =>
-          Effect.catchAll(Effect.provideService(handler, CurrentClaims, claims), (error) =>
-            AuthError.isAuthError(error) ? Effect.provide(Guard.respond(error, claims), services) : Effect.fail(error)
-          )
-      })
-  })
+export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; handles: AuthError }>()(
+  Effect.map(joined, (services) => Gate.guard(Gate.required, Gate.from(services)))
 )
 
 /**
- * Provide it to route layers to guard them. Their handlers may then ask for `CurrentClaims` and fail with refusals.
- * A router wraps only what it matches: unknown paths are answered 404 without a challenge. To guard those as well, put
- * `HttpAppAuth.middleware` around the whole app.
+ * Provide it to route layers to guard them. Their handlers may then ask for `CurrentClaims` and fail with refusals. Other
+ * routes of the router stay public; what is no route is answered as {@link UnknownRoutes} says.
  *
  * @since 0.1.0
  * @category layers
@@ -86,6 +122,46 @@ const documents = (router: HttpLayerRouter.HttpRouter) =>
       ? Effect.succeed(ResourceMetadata.notFound)
       : Effect.provideService(ResourceMetadata.respond(request, config), Tenancy, served?.resources.get(config) ?? {})
   })
+
+/**
+ * Provide it to routes that serve everybody and know some: their handlers may ask for `OptionalClaims`. Only a request
+ * without any credentials is anonymous; a token that is not accepted is refused.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerOptional = Layer.fresh(
+  HttpLayerRouter.middleware<{ provides: OptionalClaims; handles: AuthError }>()(
+    Effect.map(Gate.services, (services) => Gate.guard(Gate.optional, Gate.from(services)))
+  ).layer
+)
+
+/**
+ * Guards whatever the router serves, unknown paths included, except for the RFC 9728 document of the configuration, which
+ * it serves itself. All handlers may ask for `CurrentClaims`. Of such middlewares the one that is built first is outermost:
+ * what has to go around the guard, as `HttpLayerRouter.cors` and `OriginCheck.layer` have, is provided to it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerGlobal = Layer.fresh(
+  HttpLayerRouter.middleware<{ provides: CurrentClaims; handles: AuthError }>()(
+    Effect.map(Gate.services, (services) => {
+      const guard = Gate.guard(Gate.required, Gate.from(services))
+      const config = Context.get(services, AuthConfig)
+      const document = new Set(WellKnown.protectedResourcePaths(config.resource))
+      return (app) => {
+        const guarded = guard(app)
+        return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+          document.has(request.url.split("?", 1)[0] ?? "")
+            ? Effect.provide(ResourceMetadata.respond(request, config), services)
+            : guarded
+        )
+      }
+    }),
+    { global: true }
+  )
+)
 
 /**
  * Adds the document of the configuration to those that the router serves (RFC 9728). Provide it beside {@link layer}, once

@@ -4,9 +4,11 @@
  * @since 0.1.0
  */
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
 
 const forbidden = HttpServerResponse.unsafeJson(
   { error: "invalid_request", error_description: "The Origin of this request is not allowed" },
@@ -47,3 +49,25 @@ export const middleware =
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
       isAllowed(request.headers["origin"], allowed) ? app : Effect.succeed(forbidden)
     )
+
+/**
+ * The same for everything that an `HttpLayerRouter` serves, whatever its routes are guarded by. In an `HttpApi`,
+ * `HttpApiBuilder.middleware` takes {@link middleware} as it is.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { HttpLayerRouterAuth, OriginCheck } from "effect-mcp-auth/server"
+ * import * as Layer from "effect/Layer"
+ *
+ * export const routes = HttpLayerRouter.add("*", "/mcp", HttpServerResponse.text("ok")).pipe(
+ *   Layer.provide(HttpLayerRouterAuth.layer),
+ *   Layer.merge(OriginCheck.layer(["https://chat.example.com"]))
+ * )
+ * ```
+ */
+export const layer = (allowed: ReadonlyArray<string>): Layer.Layer<never, never, HttpLayerRouter.HttpRouter> =>
+  HttpLayerRouter.middleware(middleware(allowed), { global: true })

@@ -85,6 +85,22 @@ export * as Decision from "./Decision.js"
 export * as Guard from "./Guard.js"
 
 /**
+ * The guard as a middleware of an `HttpApi`.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpApiAuth from "./HttpApiAuth.js"
+
+/**
+ * The refusals of the guard as an `HttpApi` declares and sends them, and as its clients read them.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as HttpApiRefusal from "./HttpApiRefusal.js"
+
+/**
  * The guard in front of a whole `HttpApp`.
  *
  * @since 0.1.0
@@ -107,23 +123,6 @@ export * as HttpLayerRouterAuth from "./HttpLayerRouterAuth.js"
  * @category modules
  */
 export * as IntrospectionAuthorizer from "./IntrospectionAuthorizer.js"
-
-/**
- * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
- *
- * @since 0.1.0
- * @category modules
- */
-export * as JwtAccessToken from "./JwtAccessToken.js"
-
-/**
- * An authorizer for JWT access tokens (RFC 9068, RFC 8725), with the keys that their issuers publish.
- *
- * @since 0.1.0
- * @category modules
- */
-export * as JwtAuthorizer from "./JwtAuthorizer.js"
-
 /**
  * The body of a request as the MCP server behind the guard will read it, or a refusal where that cannot be known.
  *
@@ -131,6 +130,20 @@ export * as JwtAuthorizer from "./JwtAuthorizer.js"
  * @category modules
  */
 export * as JsonRpcBody from "./JsonRpcBody.js"
+/**
+ * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwtAccessToken from "./JwtAccessToken.js"
+/**
+ * An authorizer for JWT access tokens (RFC 9068, RFC 8725), with the keys that their issuers publish.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwtAuthorizer from "./JwtAuthorizer.js"
 
 /**
  * Which scopes the operations of an MCP server need, checked on the HTTP request before the server sees it, whichever

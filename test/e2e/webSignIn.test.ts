@@ -20,6 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import { HttpAppSignIn, HttpClientAuth, TokenStore, WebSignIn } from "effect-mcp-auth/client"
 import { ScriptedUser } from "effect-mcp-auth/testing"
+import * as PlatformServer from "../fixtures/PlatformServer.js"
 import * as ProtectedServer from "../fixtures/ProtectedServer.js"
 
 const user = Effect.map(HttpServerRequest.HttpServerRequest, ({ cookies }) => cookies["session"] ?? "nobody")
@@ -61,10 +62,7 @@ const application = (resource: string) => {
 const serve = (resource: string) =>
   Effect.gen(function* () {
     const store = yield* Layer.build(TokenStore.layerMemory)
-    const servers = yield* Effect.all([
-      Layer.build(ProtectedServer.platformServer),
-      Layer.build(ProtectedServer.platformServer)
-    ])
+    const servers = yield* Effect.all([Layer.build(PlatformServer.layer), Layer.build(PlatformServer.layer)])
     const urls = servers.map((server) => {
       const { address } = Context.get(server, HttpServer.HttpServer)
       return `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`

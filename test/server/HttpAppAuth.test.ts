@@ -1,3 +1,4 @@
+// What is particular to HttpAppAuth. How it answers is in Adapters.test.ts, and who is seen by whom in Callers.test.ts.
 import * as HttpApp from "@effect/platform/HttpApp"
 import type * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpRouter from "@effect/platform/HttpRouter"
@@ -8,20 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
-import * as AuthError from "../../src/server/AuthError.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
-import { CurrentClaims, requireScopes } from "../../src/server/Claims.js"
+import { CurrentClaims } from "../../src/server/Claims.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
-import {
-  answerOf,
-  configOf,
-  invalidChallenge,
-  missingChallenge,
-  type Question,
-  requestOf,
-  scopeChallenge,
-  send
-} from "./fixtures/Guarded.js"
+import { answerOf, configOf, missingChallenge, requestOf, send } from "./fixtures/Guarded.js"
 
 const layer = Layer.merge(
   Authorizer.layerTest({
@@ -40,88 +31,6 @@ class ServerError extends Data.TaggedError("ServerError") {}
 
 describe("HttpAppAuth", () => {
   describe("middleware", () => {
-    const app = HttpRouter.empty.pipe(
-      HttpRouter.get("/whoami", whoami),
-      HttpRouter.get("/plain", HttpServerResponse.text("plain")),
-      HttpRouter.post("/write", Effect.zipRight(requireScopes("files:write"), whoami)),
-      HttpRouter.get("/refuse", new AuthError.InvalidToken({ reason: "other", description: "not for you" })),
-      HttpRouter.get("/outage", new AuthError.ServerError({ retryAfter: 9 })),
-      HttpRouter.get("/die", Effect.die(new Error("hunter2"))),
-      HttpAppAuth.middleware
-    )
-    const ask = (question: Question) => Effect.provide(Effect.scoped(send(app, question)), layer)
-
-    it.effect("D1, D2 a handler reads its own caller", () =>
-      Effect.gen(function* () {
-        assert.strictEqual((yield* ask({ path: "/whoami", token: "alice" })).text, "alice")
-        assert.strictEqual((yield* ask({ path: "/whoami", token: "bob" })).text, "bob")
-      })
-    )
-
-    it.effect("D2 64 callers at the same time are not mixed up", () =>
-      Effect.gen(function* () {
-        const names = Array.from({ length: 64 }, (_, n) => `caller-${n}`)
-        const slow = HttpAppAuth.middleware(Effect.zipRight(Effect.yieldNow(), whoami))
-        const answers = yield* Effect.forEach(names, (token) => send(slow, { token }), {
-          concurrency: "unbounded"
-        }).pipe(
-          Effect.provide(
-            Authorizer.layerTest(Object.fromEntries(names.map((name) => [name, { scopes: ["mcp:tools"] }])))
-          ),
-          Effect.provideService(AuthConfig.AuthConfig, configOf())
-        )
-        assert.deepStrictEqual(
-          answers.map(({ text }) => text),
-          names
-        )
-      })
-    )
-
-    it.effect(
-      "RS-30, P11 routes that need no claims are guarded all the same, and so are those that are not there",
-      () =>
-        Effect.gen(function* () {
-          for (const path of ["/whoami", "/plain", "/nowhere"]) {
-            const answer = yield* ask({ path })
-            assert.strictEqual(answer.status, 401)
-            assert.strictEqual(answer.challenge, missingChallenge)
-          }
-          assert.strictEqual((yield* ask({ path: "/plain", token: "bob" })).text, "plain")
-          assert.strictEqual((yield* ask({ path: "/nowhere", token: "bob" })).status, 404)
-          assert.strictEqual((yield* ask({ path: "/plain", token: "mallory" })).challenge, invalidChallenge())
-        })
-    )
-
-    it.effect("RS-53, G2 requireScopes in a handler is a 403 with a complete challenge", () =>
-      Effect.gen(function* () {
-        const refused = yield* ask({ path: "/write", method: "POST", token: "bob" })
-        assert.strictEqual(refused.status, 403)
-        assert.strictEqual(refused.challenge, scopeChallenge("files:write mcp:tools"))
-        assert.deepStrictEqual(refused.body, {
-          error: "insufficient_scope",
-          error_description: "The access token lacks scopes that this operation needs"
-        })
-        assert.strictEqual((yield* ask({ path: "/write", method: "POST", token: "alice" })).text, "alice")
-      })
-    )
-
-    it.effect("any other refusal of a handler is answered as the guard's are", () =>
-      Effect.gen(function* () {
-        assert.strictEqual((yield* ask({ path: "/refuse", token: "bob" })).challenge, invalidChallenge("not for you"))
-        const outage = yield* ask({ path: "/outage", token: "bob" })
-        assert.strictEqual(outage.status, 503)
-        assert.strictEqual(outage.headers.get("retry-after"), "9")
-      })
-    )
-
-    it.effect("a defect of the app is the app's: 500 without a challenge, and without a word", () =>
-      Effect.map(ask({ path: "/die", token: "bob" }), (answer) => {
-        assert.strictEqual(answer.status, 500)
-        assert.isNull(answer.challenge)
-        assert.notInclude(answer.text, "hunter2")
-      })
-    )
-
     it.effect("C12 a defect of the app stays a defect", () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(send(HttpAppAuth.middleware(Effect.die("bug")), { token: "bob" }))
