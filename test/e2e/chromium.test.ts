@@ -113,7 +113,7 @@ describe.runIf(process.platform === "linux")("in Chromium (needs it at /usr/bin/
         const seen = yield* Effect.promise(async () => ({
           url: page.url(),
           title: await page.title(),
-          text: await page.textContent("body"),
+          text: (await page.textContent("body")) ?? "",
           html: await page.content()
         }))
         assert.strictEqual(seen.url, redirectUri)
