@@ -256,7 +256,8 @@ export const documented = <Id extends string, Groups extends HttpApiGroup.HttpAp
         const security = securityOf([...api.middlewares, ...middleware])
         if (operation === undefined || security === undefined) return
         operation.security = [...security]
-        for (const [status, headers] of Object.entries(headersOf)) Object.assign(operation.responses[Number(status)] ?? {}, { headers })
+        for (const [status, headers] of Object.entries(headersOf))
+          Object.assign(operation.responses[Number(status)] ?? {}, { headers })
       }
     })
     return transformed

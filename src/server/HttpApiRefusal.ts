@@ -100,7 +100,8 @@ const refusal = <A extends AuthError.AuthError>(
 const parametersOf = ({ www_authenticate: header }: Body): Readonly<Record<string, string>> =>
   header === undefined
     ? {}
-    : (WwwAuthenticate.parse(header).find((challenge) => WwwAuthenticate.hasScheme(challenge, "Bearer"))?.parameters ?? {})
+    : (WwwAuthenticate.parse(header).find((challenge) => WwwAuthenticate.hasScheme(challenge, "Bearer"))?.parameters ??
+      {})
 
 const missing = Challenge.body(AuthError.missing)
 
@@ -163,7 +164,8 @@ export const schema = Schema.Union(
     503,
     "The decision cannot be taken for now",
     Unavailable,
-    ({ retry_after = "" }) => new AuthError.ServerError({ retryAfter: /^\d{1,9}$/.test(retry_after) ? Number(retry_after) : 1 })
+    ({ retry_after = "" }) =>
+      new AuthError.ServerError({ retryAfter: /^\d{1,9}$/.test(retry_after) ? Number(retry_after) : 1 })
   )
 )
 
@@ -199,7 +201,10 @@ export const readHeaders = (client: HttpClient.HttpClient): HttpClient.HttpClien
       }
       const { "content-encoding": _encoding, "content-length": _length, ...headers } = response.headers
       return Effect.map(response.text, (text) =>
-        HttpClientResponse.fromWeb(response.request, new globalThis.Response(extend(text, more), { status: response.status, headers }))
+        HttpClientResponse.fromWeb(
+          response.request,
+          new globalThis.Response(extend(text, more), { status: response.status, headers })
+        )
       )
     })
   )

@@ -66,10 +66,8 @@ export const middleware: <E, R>(
  */
 export const optional: <E, R>(
   app: HttpApp.Default<E, R>
-) => HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, OptionalClaims> | Authorizer | AuthConfig> = Gate.guard(
-  Gate.optional,
-  Gate.fromRequest
-)
+) => HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, OptionalClaims> | Authorizer | AuthConfig> =
+  Gate.guard(Gate.optional, Gate.fromRequest)
 
 /**
  * For an app of which only some routes are guarded: a request that it has no route for is refused like one for a guarded

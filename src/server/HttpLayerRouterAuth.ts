@@ -43,7 +43,10 @@ export class UnknownRoutes extends Context.Reference<UnknownRoutes>()("effect-mc
 type Services = Context.Context<AuthConfig | Authorizer>
 
 /** The guards of a router that answer for unknown routes, each for those below its resource, the first for all others. */
-const guardsOf = new WeakMap<HttpLayerRouter.HttpRouter, Array<{ readonly path: string; readonly services: Services }>>()
+const guardsOf = new WeakMap<
+  HttpLayerRouter.HttpRouter,
+  Array<{ readonly path: string; readonly services: Services }>
+>()
 
 const answerForUnknown = (services: Services): Effect.Effect<void, never, HttpLayerRouter.HttpRouter> =>
   Effect.gen(function* () {

@@ -113,7 +113,13 @@ const rows: ReadonlyArray<Row> = [
     })
   ),
   row("B1, B-05 a token in the query", "/whoami?access_token=alice", undefined, 400, requestChallenge(QUERY)),
-  row("B1, B-05 a token in the query and in the header", "/whoami?access%5Ftoken=", "alice", 400, requestChallenge(QUERY))
+  row(
+    "B1, B-05 a token in the query and in the header",
+    "/whoami?access%5Ftoken=",
+    "alice",
+    400,
+    requestChallenge(QUERY)
+  )
 ]
 
 /** The servers of all adapters, by name. */
@@ -145,7 +151,8 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
           assert.strictEqual(answer.headers["www-authenticate"], challenge)
           assert.notInclude(answer.text, "hunter2")
           assert.strictEqual(reached.length - before, status === 200 ? 1 : 0, "how often a handler was reached")
-        }))
+        })
+      )
     }
   })
 
@@ -163,7 +170,8 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
             ])
             assert.deepStrictEqual(essence(answer), essence(expected))
             assert.strictEqual(reached.length - before, status === 200 ? 1 : 0, "how often a handler was reached")
-          }))
+          })
+        )
       }
     })
   }
@@ -204,24 +212,26 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
         })
       )
 
-      it.effect("a preflight reaches no handler and is never refused for lack of a token; any other OPTIONS needs one", () =>
-        Effect.gen(function* () {
-          const { port, reached } = yield* serverOf(adapter)
-          const before = reached.length
-          const origin = ["Origin", "https://chat.example.com"] as const
-          const asked = ["Access-Control-Request-Method", "GET"] as const
-          const options = (headers: RawHttp.RawRequest["headers"], token?: string) =>
-            ask(port, "/whoami", token, { method: "OPTIONS", headers: headers ?? [] })
-          const preflight = yield* options([origin, asked])
-          assert.strictEqual(preflight.status, unknown === 401 ? 204 : 404)
-          assert.isUndefined(preflight.headers["www-authenticate"])
-          for (const headers of [[], [origin], [asked]]) {
-            assert.strictEqual((yield* options(headers)).status, unknown)
-          }
-          assert.strictEqual((yield* options([origin, asked], "mallory")).status, unknown)
-          assert.strictEqual((yield* ask(port, "/whoami", undefined, { headers: [origin, asked] })).status, 401)
-          assert.strictEqual(reached.length, before)
-        })
+      it.effect(
+        "a preflight reaches no handler and is never refused for lack of a token; any other OPTIONS needs one",
+        () =>
+          Effect.gen(function* () {
+            const { port, reached } = yield* serverOf(adapter)
+            const before = reached.length
+            const origin = ["Origin", "https://chat.example.com"] as const
+            const asked = ["Access-Control-Request-Method", "GET"] as const
+            const options = (headers: RawHttp.RawRequest["headers"], token?: string) =>
+              ask(port, "/whoami", token, { method: "OPTIONS", headers: headers ?? [] })
+            const preflight = yield* options([origin, asked])
+            assert.strictEqual(preflight.status, unknown === 401 ? 204 : 404)
+            assert.isUndefined(preflight.headers["www-authenticate"])
+            for (const headers of [[], [origin], [asked]]) {
+              assert.strictEqual((yield* options(headers)).status, unknown)
+            }
+            assert.strictEqual((yield* options([origin, asked], "mallory")).status, unknown)
+            assert.strictEqual((yield* ask(port, "/whoami", undefined, { headers: [origin, asked] })).status, 401)
+            assert.strictEqual(reached.length, before)
+          })
       )
 
       for (const target of [
@@ -269,7 +279,8 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
             const answer = yield* ask(port, target, "bob")
             assert.oneOf(answer.status, [200, 400, 404])
             if (answer.status === 200) assert.strictEqual(answer.text, "bob")
-          }))
+          })
+        )
       }
 
       if (beside) {
@@ -283,18 +294,20 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
           })
         )
 
-        it.effect("D12 an optional guard lets in whoever has no credentials, and refuses all that is not accepted", () =>
-          Effect.gen(function* () {
-            const { port } = yield* serverOf(adapter)
-            assert.strictEqual((yield* ask(port, "/greet")).text, "a guest")
-            assert.strictEqual((yield* ask(port, "/greet", "bob")).text, "hello bob")
-            const { port: referencePort } = yield* serverOf(reference)
-            for (const { more, name, path, status, token } of rows) {
-              if (!path.startsWith("/whoami") || status === 200 || (token ?? more) === undefined) continue
-              const refused = yield* ask(port, path.replace("/whoami", "/greet"), token, more)
-              assert.deepStrictEqual(essence(refused), essence(yield* ask(referencePort, path, token, more)), name)
-            }
-          })
+        it.effect(
+          "D12 an optional guard lets in whoever has no credentials, and refuses all that is not accepted",
+          () =>
+            Effect.gen(function* () {
+              const { port } = yield* serverOf(adapter)
+              assert.strictEqual((yield* ask(port, "/greet")).text, "a guest")
+              assert.strictEqual((yield* ask(port, "/greet", "bob")).text, "hello bob")
+              const { port: referencePort } = yield* serverOf(reference)
+              for (const { more, name, path, status, token } of rows) {
+                if (!path.startsWith("/whoami") || status === 200 || (token ?? more) === undefined) continue
+                const refused = yield* ask(port, path.replace("/whoami", "/greet"), token, more)
+                assert.deepStrictEqual(essence(refused), essence(yield* ask(referencePort, path, token, more)), name)
+              }
+            })
         )
       }
     })

@@ -28,7 +28,9 @@ const calls = async (port: number): Promise<ReadonlyMap<string, number>> => {
     Array.from({ length: CALLERS }, async (_, n) => {
       const caller = `caller-${n}`
       while (left-- > 0) {
-        const response = await fetch(`http://127.0.0.1:${port}/whoami`, { headers: { authorization: `Bearer ${caller}` } })
+        const response = await fetch(`http://127.0.0.1:${port}/whoami`, {
+          headers: { authorization: `Bearer ${caller}` }
+        })
         const answer = `${response.status} ${(await response.text()).replace(caller, "itself")}`
         told.set(answer, (told.get(answer) ?? 0) + 1)
       }
@@ -38,11 +40,7 @@ const calls = async (port: number): Promise<ReadonlyMap<string, number>> => {
 }
 
 /** One of each kind. */
-const one = [
-  "HttpAppAuth.middleware around an app",
-  "HttpLayerRouterAuth.layer",
-  "HttpApiAuth.Authorization on groups"
-]
+const one = ["HttpAppAuth.middleware around an app", "HttpLayerRouterAuth.layer", "HttpApiAuth.Authorization on groups"]
 
 const variants = [
   ["", Layer.empty],

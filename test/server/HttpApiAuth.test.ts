@@ -23,7 +23,17 @@ import { Claims, CurrentClaims, requireScopes } from "../../src/server/Claims.js
 import * as Decision from "../../src/server/Decision.js"
 import * as HttpApiAuth from "../../src/server/HttpApiAuth.js"
 import * as HttpApiRefusal from "../../src/server/HttpApiRefusal.js"
-import { answerOf, challengeOf, configOf, issuer, metadataUrl, type Question, requestOf, resource, scopeChallenge } from "./fixtures/Guarded.js"
+import {
+  answerOf,
+  challengeOf,
+  configOf,
+  issuer,
+  metadataUrl,
+  type Question,
+  requestOf,
+  resource,
+  scopeChallenge
+} from "./fixtures/Guarded.js"
 import * as Network from "./fixtures/Network.js"
 
 const whoami = HttpApiEndpoint.get("whoami", "/whoami").addSuccess(Schema.String)
@@ -42,8 +52,7 @@ const authorizer = (asked: Array<string> = []) =>
 
 const config = configOf({ requiredScopes: [] })
 
-const services = (asked?: Array<string>) =>
-  Layer.merge(authorizer(asked), Layer.succeed(AuthConfig.AuthConfig, config))
+const services = (asked?: Array<string>) => Layer.merge(authorizer(asked), Layer.succeed(AuthConfig.AuthConfig, config))
 
 type Made = Layer.Layer<HttpApi.Api, never, AuthConfig.AuthConfig | Authorizer.Authorizer>
 
@@ -73,16 +82,40 @@ describe("requireScopes", () => {
   const levels: ReadonlyArray<readonly [name: string, api: unknown, needed: ReadonlyArray<string>]> = [
     ["an endpoint", api.add(group.add(whoami.pipe(requireScopes("a")))), ["a"]],
     ["an endpoint, twice", api.add(group.add(whoami.pipe(requireScopes("a"), requireScopes("b", "a")))), ["b", "a"]],
-    ["an endpoint of a guarded group", api.add(group.add(whoami.pipe(requireScopes("a"))).middleware(Authorization)), ["a"]],
-    ["an endpoint that is guarded before", api.add(group.add(whoami.middleware(Authorization).pipe(requireScopes("a")))), ["a"]],
-    ["an endpoint that is guarded after", api.add(group.add(whoami.pipe(requireScopes("a")).middleware(Authorization))), ["a"]],
+    [
+      "an endpoint of a guarded group",
+      api.add(group.add(whoami.pipe(requireScopes("a"))).middleware(Authorization)),
+      ["a"]
+    ],
+    [
+      "an endpoint that is guarded before",
+      api.add(group.add(whoami.middleware(Authorization).pipe(requireScopes("a")))),
+      ["a"]
+    ],
+    [
+      "an endpoint that is guarded after",
+      api.add(group.add(whoami.pipe(requireScopes("a")).middleware(Authorization))),
+      ["a"]
+    ],
     ["a group", api.add(plain.pipe(requireScopes("a"))), ["a"]],
     ["a group that is guarded before", api.add(plain.middleware(Authorization).pipe(requireScopes("a"))), ["a"]],
     ["a group that is guarded after", api.add(plain.pipe(requireScopes("a")).middleware(Authorization)), ["a"]],
-    ["a group and its endpoint", api.add(group.add(whoami.pipe(requireScopes("b"))).pipe(requireScopes("a"))), ["b", "a"]],
-    ["a group whose endpoint is guarded, too", api.add(group.add(whoami.middleware(Authorization)).pipe(requireScopes("a"))), ["a"]],
+    [
+      "a group and its endpoint",
+      api.add(group.add(whoami.pipe(requireScopes("b"))).pipe(requireScopes("a"))),
+      ["b", "a"]
+    ],
+    [
+      "a group whose endpoint is guarded, too",
+      api.add(group.add(whoami.middleware(Authorization)).pipe(requireScopes("a"))),
+      ["a"]
+    ],
     ["an api", api.add(plain).pipe(requireScopes("a")), ["a"]],
-    ["an endpoint of a guarded api", api.add(group.add(whoami.pipe(requireScopes("a")))).middleware(Authorization), ["a"]],
+    [
+      "an endpoint of a guarded api",
+      api.add(group.add(whoami.pipe(requireScopes("a")))).middleware(Authorization),
+      ["a"]
+    ],
     ["an api whose group is guarded, too", api.add(plain.middleware(Authorization)).pipe(requireScopes("a")), ["a"]]
   ]
 
@@ -199,7 +232,13 @@ describe("what a client of the api gets", () => {
   const write = (call: Call) => call.write({})
 
   const table: ReadonlyArray<
-    readonly [name: string, token: string | undefined, call: (call: Call) => Effect.Effect<unknown, unknown>, bare: unknown, full?: unknown]
+    readonly [
+      name: string,
+      token: string | undefined,
+      call: (call: Call) => Effect.Effect<unknown, unknown>,
+      bare: unknown,
+      full?: unknown
+    ]
   > = [
     ["Missing", undefined, write, AuthError.missing],
     [
@@ -227,10 +266,19 @@ describe("what a client of the api gets", () => {
       "InvalidToken of a handler (RFC 9470)",
       "alice",
       (call) => call.stepUp(),
-      new InvalidToken({ reason: "authentication", code: "insufficient_user_authentication", description: "Sign in again" }),
+      new InvalidToken({
+        reason: "authentication",
+        code: "insufficient_user_authentication",
+        description: "Sign in again"
+      }),
       stepUp
     ],
-    ["InvalidRequest", "a!", write, new AuthError.InvalidRequest({ description: "the token must be one b64token (RFC 6750 section 2.1)" })],
+    [
+      "InvalidRequest",
+      "a!",
+      write,
+      new AuthError.InvalidRequest({ description: "the token must be one b64token (RFC 6750 section 2.1)" })
+    ],
     ["an error of the api that has one of our names", "alice", (call) => call.own(), { _tag: "Missing" }]
   ]
   for (const [name, token, call, bare, full = bare] of table) {
@@ -240,7 +288,8 @@ describe("what a client of the api gets", () => {
         assert.deepStrictEqual(yield* Effect.flip(call(plain.guarded)), bare)
         const reading = yield* clientOf(token, HttpApiRefusal.readHeaders)
         assert.deepStrictEqual(yield* Effect.flip(call(reading.guarded)), full)
-      }))
+      })
+    )
   }
 
   it.effect("the answer itself where nothing is refused", () =>
@@ -250,7 +299,9 @@ describe("what a client of the api gets", () => {
     })
   )
 
-  const altered: ReadonlyArray<readonly [name: string, status: number, body: string, headers: Record<string, string>, error: string]> = [
+  const altered: ReadonlyArray<
+    readonly [name: string, status: number, body: string, headers: Record<string, string>, error: string]
+  > = [
     ["HTML on the way", 401, "<html>", { "www-authenticate": "Bearer" }, "ParseError"],
     ["a list", 401, "[]", { "www-authenticate": "Bearer" }, "ParseError"],
     ["null", 403, "null", { "retry-after": "1" }, "ParseError"],
@@ -260,7 +311,11 @@ describe("what a client of the api gets", () => {
   ]
   it.effect.each(altered)("%s is a typed failure, too", ([, status, body, headers, tag]) =>
     Effect.gen(function* () {
-      const client = yield* clientOf(undefined, HttpApiRefusal.readHeaders, () => new Response(body, { status, headers }))
+      const client = yield* clientOf(
+        undefined,
+        HttpApiRefusal.readHeaders,
+        () => new Response(body, { status, headers })
+      )
       const error = yield* Effect.flip(write(client.guarded))
       assert.strictEqual(error._tag, tag)
     })
@@ -290,7 +345,8 @@ describe("what a client of the api gets", () => {
         ["Bearer scope", []],
         [",,=;", []]
       ] as const) {
-        const response = () => new Response(body("insufficient_scope"), { status: 403, headers: { "www-authenticate": header } })
+        const response = () =>
+          new Response(body("insufficient_scope"), { status: 403, headers: { "www-authenticate": header } })
         const client = yield* clientOf(undefined, HttpApiRefusal.readHeaders, response)
         const error = yield* Effect.flip(write(client.guarded))
         assert.deepStrictEqual(error, new InsufficientScope({ required, description: "d" }), header)
@@ -329,11 +385,17 @@ describe("the OpenAPI document", () => {
         $ref: "#/components/schemas/AuthorizationRefusal"
       })
     }
-    assert.deepStrictEqual(Object.keys(spec.components.schemas["AuthorizationRefusal"] ?? {}), ["type", "required", "properties"])
+    assert.deepStrictEqual(Object.keys(spec.components.schemas["AuthorizationRefusal"] ?? {}), [
+      "type",
+      "required",
+      "properties"
+    ])
   })
 
   it("of an api that is guarded as a whole says so for each operation", () => {
-    const group = HttpApiGroup.make("g").add(whoami).add(HttpApiEndpoint.del("clear", "/whoami").pipe(HttpApiAuth.requireScopes("b")))
+    const group = HttpApiGroup.make("g")
+      .add(whoami)
+      .add(HttpApiEndpoint.del("clear", "/whoami").pipe(HttpApiAuth.requireScopes("b")))
     const api = HttpApi.make("whole").add(group).pipe(HttpApiAuth.requireScopes("a"), HttpApiAuth.documented)
     const { paths, security } = OpenApi.fromApi(api)
     assert.deepStrictEqual(security, [{ bearer: [] }])
@@ -342,7 +404,9 @@ describe("the OpenAPI document", () => {
   })
 
   it("keeps what was there: another transformation, and operations that are left out", () => {
-    const hidden = HttpApiEndpoint.get("hidden", "/hidden").annotate(OpenApi.Exclude, true).pipe(HttpApiAuth.requireScopes("a"))
+    const hidden = HttpApiEndpoint.get("hidden", "/hidden")
+      .annotate(OpenApi.Exclude, true)
+      .pipe(HttpApiAuth.requireScopes("a"))
     const api = HttpApi.make("kept")
       .add(HttpApiGroup.make("g").add(hidden).add(whoami).middleware(HttpApiAuth.Authorization))
       .annotate(OpenApi.Transform, (spec) => ({ ...spec, "x-kept": true }))
@@ -364,23 +428,29 @@ describe("beside the guard", () => {
     })
   )
 
-  it.effect("a middleware that catches everything takes neither the challenge of the guard away nor the record of its decision", () => {
-    const decisions: Array<string> = []
-    const teapot = HttpApiBuilder.middleware((app) =>
-      Effect.catchAll(app, () => Effect.succeed(HttpServerResponse.empty({ status: 418 })))
-    )
-    const log = Layer.succeed(Decision.DecisionLog, {
-      record: ({ outcome, subject = "nobody" }) => Effect.sync(() => void decisions.push(`${outcome} ${subject}`))
-    })
-    const { send } = server(Layer.provide(made, log), teapot)
-    return Effect.gen(function* () {
-      const answer = yield* send({ path: "/whoami" })
-      assert.deepStrictEqual([answer.status, answer.challenge], [401, challengeOf({ resource_metadata: metadataUrl })])
-      assert.deepInclude(answer.body as object, { error: "invalid_token" })
-      assert.strictEqual((yield* send({ path: "/step-up", token: "alice" })).status, 418)
-      assert.deepStrictEqual(decisions, ["Missing nobody", "Accepted alice"])
-    })
-  })
+  it.effect(
+    "a middleware that catches everything takes neither the challenge of the guard away nor the record of its decision",
+    () => {
+      const decisions: Array<string> = []
+      const teapot = HttpApiBuilder.middleware((app) =>
+        Effect.catchAll(app, () => Effect.succeed(HttpServerResponse.empty({ status: 418 })))
+      )
+      const log = Layer.succeed(Decision.DecisionLog, {
+        record: ({ outcome, subject = "nobody" }) => Effect.sync(() => void decisions.push(`${outcome} ${subject}`))
+      })
+      const { send } = server(Layer.provide(made, log), teapot)
+      return Effect.gen(function* () {
+        const answer = yield* send({ path: "/whoami" })
+        assert.deepStrictEqual(
+          [answer.status, answer.challenge],
+          [401, challengeOf({ resource_metadata: metadataUrl })]
+        )
+        assert.deepInclude(answer.body as object, { error: "invalid_token" })
+        assert.strictEqual((yield* send({ path: "/step-up", token: "alice" })).status, 418)
+        assert.deepStrictEqual(decisions, ["Missing nobody", "Accepted alice"])
+      })
+    }
+  )
 
   it.effect("each refusal is on record once, with its caller", () => {
     const decisions: Array<string> = []
@@ -405,7 +475,9 @@ describe("beside the guard", () => {
   })
 
   it.effect("RS-30 the token comes before the request is read: 401, and no word about its parameters", () => {
-    const strict = HttpApiEndpoint.get("strict", "/strict").setUrlParams(Schema.Struct({ n: Schema.NumberFromString })).addSuccess(HttpApiSchema.NoContent)
+    const strict = HttpApiEndpoint.get("strict", "/strict")
+      .setUrlParams(Schema.Struct({ n: Schema.NumberFromString }))
+      .addSuccess(HttpApiSchema.NoContent)
     const api = HttpApi.make("strict").add(HttpApiGroup.make("g").add(strict).middleware(HttpApiAuth.Authorization))
     const { send } = server(
       HttpApiBuilder.api(api).pipe(
@@ -414,7 +486,10 @@ describe("beside the guard", () => {
       )
     )
     return Effect.gen(function* () {
-      assert.strictEqual((yield* send({ path: "/strict?n=x" })).challenge, challengeOf({ resource_metadata: metadataUrl }))
+      assert.strictEqual(
+        (yield* send({ path: "/strict?n=x" })).challenge,
+        challengeOf({ resource_metadata: metadataUrl })
+      )
       assert.strictEqual((yield* send({ path: "/strict?n=x", token: "alice" })).status, 400)
       assert.strictEqual((yield* send({ path: "/strict?n=1", token: "alice" })).status, 204)
     })
@@ -430,7 +505,10 @@ describe("beside the guard", () => {
       HttpApiAuth.layer.pipe(
         Layer.provide(Authorizer.layerTest({ [`for-${name}`]: {} })),
         Layer.provide(
-          Layer.succeed(AuthConfig.AuthConfig, configOf({ resource: `https://mcp.example.com/${name}`, requiredScopes: [] }))
+          Layer.succeed(
+            AuthConfig.AuthConfig,
+            configOf({ resource: `https://mcp.example.com/${name}`, requiredScopes: [] })
+          )
         )
       )
     const { dispose, handler } = HttpApiBuilder.toWebHandler(
@@ -438,8 +516,12 @@ describe("beside the guard", () => {
         HttpApiBuilder.api(api).pipe(
           Layer.provide(
             Layer.merge(
-              HttpApiBuilder.group(api, "a", (group) => group.handle("whoami", () => subject)).pipe(Layer.provide(guardOf("a"))),
-              HttpApiBuilder.group(api, "b", (group) => group.handle("whoami", () => subject)).pipe(Layer.provide(guardOf("b")))
+              HttpApiBuilder.group(api, "a", (group) => group.handle("whoami", () => subject)).pipe(
+                Layer.provide(guardOf("a"))
+              ),
+              HttpApiBuilder.group(api, "b", (group) => group.handle("whoami", () => subject)).pipe(
+                Layer.provide(guardOf("b"))
+              )
             )
           )
         ),
