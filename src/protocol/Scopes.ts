@@ -84,7 +84,5 @@ export interface Vocabulary<Scope extends string> {
  * scopes("files:wirte")
  * ```
  */
-export const vocabulary = <const Scope extends string>(
-  ...all: readonly [Scope, ...Array<Scope>]
-): Vocabulary<Scope> =>
+export const vocabulary = <const Scope extends string>(...all: readonly [Scope, ...Array<Scope>]): Vocabulary<Scope> =>
   Object.assign(<const Some extends readonly [Scope, ...Array<Scope>]>(...scopes: Some): Some => scopes, { all })
