@@ -151,7 +151,19 @@ export const open = (
 }
 
 const isInvalidClient = (error: { readonly _tag: string; readonly error?: string | undefined }): boolean =>
-  error._tag === "AuthorizationRefused" && error.error === "invalid_client"
+  (error._tag === "AuthorizationRefused" || error._tag === "TokenRefused") && error.error === "invalid_client"
+
+/**
+ * One `invalid_client` is no proof that a registration is dead. Two are, and it is forgotten then: all who signed in with
+ * it will have to again.
+ */
+const confirmed = <A, E extends { readonly _tag: string; readonly error?: string | undefined }, R>(
+  asked: Effect.Effect<A, E, R>,
+  client: ClientRegistration.ClientRegistration
+) =>
+  Effect.catchIf(asked, isInvalidClient, () =>
+    Effect.tapError(asked, (error) => (isInvalidClient(error) ? ClientRegistration.forget(client) : Effect.void))
+  )
 
 const push = (options: Options, request: SignIn.Request, redirectUri: string) =>
   Effect.gen(function* () {
@@ -159,13 +171,7 @@ const push = (options: Options, request: SignIn.Request, redirectUri: string) =>
     const client = yield* ClientRegistration.obtain(options.registration ?? {}, server.metadata, redirectUri)
     const parameters = { ...options.authorizationParameters, ...authentication }
     const prepared = yield* prepare({ server, registration: client, redirectUri, resource, scopes, parameters })
-    const opened = open(server, client, prepared)
-    // One `invalid_client` is no proof that a registration is dead. Two are.
-    const url = yield* Effect.catchIf(opened, isInvalidClient, () =>
-      Effect.tapErrorTag(opened, "AuthorizationRefused", (error) =>
-        isInvalidClient(error) ? ClientRegistration.forget(client) : Effect.void
-      )
-    )
+    const url = yield* confirmed(open(server, client, prepared), client)
     return { client, pending: prepared.pending, url }
   })
 
@@ -200,21 +206,22 @@ export const begin = (
 }
 
 const exchange = (pending: Pending, code: string, registration: ClientRegistration.ClientRegistration) =>
-  TokenEndpoint.request({
-    endpoint: pending.terms.tokenEndpoint,
-    client: registration,
-    granted: pending.terms.requestedScopes,
-    grant: TokenEndpoint.Grant.AuthorizationCode({
-      code: Redacted.make(code),
-      redirectUri: pending.terms.redirectUri,
-      verifier: pending.verifier,
-      resource: pending.terms.resource
-    })
-  }).pipe(
-    Effect.tapErrorTag("TokenRefused", ({ error }) =>
-      error === "invalid_client" ? ClientRegistration.forget(registration) : Effect.void
+  Effect.flatMap(
+    confirmed(
+      TokenEndpoint.request({
+        endpoint: pending.terms.tokenEndpoint,
+        client: registration,
+        granted: pending.terms.requestedScopes,
+        grant: TokenEndpoint.Grant.AuthorizationCode({
+          code: Redacted.make(code),
+          redirectUri: pending.terms.redirectUri,
+          verifier: pending.verifier,
+          resource: pending.terms.resource
+        })
+      }),
+      registration
     ),
-    Effect.flatMap((issued) => StoredGrant.make(pending.terms, issued))
+    (issued) => StoredGrant.make(pending.terms, issued)
   )
 
 /**

@@ -126,7 +126,7 @@ describe("the routes of a web sign-in", () => {
       assert.include(set, "SameSite=Lax")
     }))
 
-  test("a connect button returns to where it says, within the application (Z-01)", () =>
+  test("a connect button returns to where it says, within the application", () =>
     Effect.gen(function* () {
       const world = new World()
       const { get } = (yield* serve(world))("alice")
@@ -287,7 +287,7 @@ describe("the routes of a web sign-in", () => {
       assert.deepStrictEqual([error.status, (yield* textOf(error)).includes("alert")], [403, false])
     }))
 
-  it.scoped("neither logs nor spans have the code, the state of an answer, or the cookie", () =>
+  it.scoped("neither logs nor spans have the code or the cookie", () =>
     Telemetry.run((telemetry) =>
       Effect.gen(function* () {
         const world = new World()

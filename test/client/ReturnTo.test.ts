@@ -27,7 +27,7 @@ const others = [
   `/${"a".repeat(2048)}`
 ]
 
-describe("ReturnTo (Z-01)", () => {
+describe("ReturnTo", () => {
   for (const address of own) {
     it(`${address} is the application's own`, () => assert.isUndefined(ReturnTo.violation(address)))
   }

@@ -58,7 +58,7 @@ const scopesOf = ({ url }: WebSignIn.Begun) => new URL(url).searchParams.get("sc
 const test = it.scoped
 
 describe("a sign-in that begins at one instance and is completed at another", () => {
-  test("leaves the grant to both, and asks for all that the in-process flow asks for (CL-40, CL-46, CL-50)", () =>
+  test("leaves the grant to both, and asks for all that the in-process flow asks for (CL-40, CL-46, REG-20)", () =>
     Effect.gen(function* () {
       const world = new World()
       const a = yield* instance(world)
@@ -73,12 +73,12 @@ describe("a sign-in that begins at one instance and is completed at another", ()
       assert.deepStrictEqual([grant.issuer, grant.resource, grant.redirectUri], [issuer, endpoint, redirectUri])
       assert.strictEqual(yield* use(world, a), 200)
       assert.strictEqual(yield* use(world, b), 200)
-      // REG-20: a redirect over https is a web application's.
+      // A redirect over https is a web application's.
       assert.strictEqual(world.requests.find(({ path }) => path === "/reg")?.json["application_type"], "web")
       assert.strictEqual(world.times("/token"), 1)
     }).pipe(Effect.provide(TokenStore.layerMemory)))
 
-  test("pushes the request where that is offered (Q-01)", () =>
+  test("pushes the request where that is offered (Q-03)", () =>
     Effect.gen(function* () {
       const world = new World()
       world.metadata = { pushed_authorization_request_endpoint: `${issuer}/par` }
@@ -110,7 +110,7 @@ describe("a sign-in that begins at one instance and is completed at another", ()
       )
     }).pipe(Effect.provide(TokenStore.layerMemory)))
 
-  test("ten users at once, of whom none ever has another's grant (K-12)", () =>
+  test("ten users at once, of whom none ever has another's grant", () =>
     Effect.gen(function* () {
       const world = new World()
       const services = [yield* instance(world), yield* instance(world)] as const
@@ -163,7 +163,7 @@ describe("a sign-in that begins at one instance and is completed at another", ()
     }).pipe(Effect.provide(TokenStore.layerMemory)))
 })
 
-describe("a pending sign-in (CL-59, SEC-25)", () => {
+describe("a pending sign-in (CL-59)", () => {
   test("serves once; of twenty arrivals at two instances exactly one wins", () =>
     Effect.gen(function* () {
       const world = new World()

@@ -418,7 +418,7 @@ export const sections: ReadonlyArray<Section> = [
         "M",
         "Redirect URIs are loopback or https.",
         "Sec",
-        "client/AuthorizationCodeSource, protocol/Loopback"
+        "client/AuthorizationCodeSource WebSignIn, protocol/Loopback"
       ),
       leftOut("CL-52", "M", "Redirect URIs match exactly.", "Sec", AS),
       kept(
@@ -456,7 +456,7 @@ export const sections: ReadonlyArray<Section> = [
         "N",
         "What is pending serves once and ends in minutes.",
         "derived",
-        "client/AuthorizationCodeSource AuthorizeUser"
+        "client/AuthorizationCodeSource AuthorizeUser PendingSignIn"
       )
     ]
   },
@@ -480,7 +480,7 @@ export const sections: ReadonlyArray<Section> = [
         "S",
         "A few attempts, then a failure.",
         "Overview › Step-Up",
-        "client/HttpClientAuth RenewalDecision StepUpAttempts"
+        "client/HttpClientAuth RenewalDecision SignInAttempts StepUpAttempts"
       ),
       kept("CL-67", "N", "Requested scopes are remembered.", "6749 §5.1", "client/RenewalDecision StoredGrant"),
       kept("CL-68", "N", "Scopes that are granted already end it.", "CL-66", "client/RenewalDecision"),
@@ -1186,7 +1186,13 @@ export const sections: ReadonlyArray<Section> = [
     title: "Z: RFC 9700, best current practice",
     rows: [
       leftOut("Z-01", "M", "Exact redirect URIs.", "2.1, 4.1.3", AS),
-      kept("Z-02", "M", "CSRF: PKCE and one-time `state`.", "2.1, 4.7", "protocol/AuthorizationResponse"),
+      kept(
+        "Z-02",
+        "M",
+        "CSRF: PKCE and one-time `state`.",
+        "2.1, 4.7",
+        "protocol/AuthorizationResponse, client/PendingSignIn"
+      ),
       kept("Z-03", "M", "Mix-up: `iss`.", "2.1, 4.4", "client/AuthorizationCode"),
       leftOut("Z-04", "M", "PKCE cannot be stripped.", "2.1.1, 4.8.2", AS),
       kept(
