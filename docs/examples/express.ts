@@ -3,6 +3,7 @@
  * and the tools read the caller from `authInfo`.
  */
 
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type {} from "@modelcontextprotocol/express"
 import { NodeStreamableHTTPServerTransport } from "@modelcontextprotocol/node"
 import type * as ManagedRuntime from "effect/ManagedRuntime"
@@ -63,14 +64,17 @@ export const make = (runtime: ManagedRuntime.ManagedRuntime<Services, unknown>, 
   // Before the body is read: whoever has no token sends nothing else.
   app.use(async (req, res, next) => {
     const caller = await runtime.runPromise(admit(req))
-    if (caller instanceof Response) return void (await send(caller, res))
+    if (caller instanceof Response) return send(caller, res)
     req.auth = caller.authInfo
     return next()
   })
   app.use(express.json({ limit: "1mb" }))
   app.all("/mcp", async (req, res) => {
-    const transport = transports.get(req.header("mcp-session-id") ?? "") ?? (await open(req))
-    await transport.handleRequest(req, res, req.body)
+    const id = req.header("mcp-session-id")
+    const transport = id === undefined ? await open(req) : transports.get(id)
+    // Its caller has it still, and this process has not: it was started anew, or had too many.
+    if (transport === undefined) return send(HttpServerResponse.toWeb(SessionBinding.notFound), res)
+    return transport.handleRequest(req, res, req.body)
   })
   return app
 }

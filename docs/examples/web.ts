@@ -3,6 +3,7 @@
  * sessions, scopes of tools, guard and metadata document, composed like any app of `@effect/platform`.
  */
 import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { type McpServer, WebStandardStreamableHTTPServerTransport } from "@modelcontextprotocol/server"
 import * as Layer from "effect/Layer"
 import {
@@ -35,7 +36,10 @@ export const withSessions = (serve: () => McpServer): WebHandlerAuth.WebHandler 
     return transport
   }
   return async (request, caller) => {
-    const transport = transports.get(request.headers.get("mcp-session-id") ?? "") ?? (await open())
+    const id = request.headers.get("mcp-session-id")
+    const transport = id === null ? await open() : transports.get(id)
+    // Its caller has it still, and this process has not: it was started anew, or had too many.
+    if (transport === undefined) return HttpServerResponse.toWeb(SessionBinding.notFound)
     return transport.handleRequest(request, caller)
   }
 }

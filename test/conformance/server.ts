@@ -15,19 +15,8 @@
  * `ready URL`. SIGTERM ends it with exit code 0, and the calls that are under way have a few seconds.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
-import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServer from "@effect/platform/HttpServer"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import {
-  createMcpHandler,
-  localhostAllowedHostnames,
-  localhostAllowedOrigins,
-  McpServer,
-  type ServerContext,
-  validateHostHeader,
-  validateOriginHeader
-} from "@modelcontextprotocol/server"
+import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -46,6 +35,7 @@ import {
   WebHandlerAuth
 } from "effect-mcp-auth/server"
 import { load } from "../../docs/examples/demo/runtime.js"
+import { localOnly } from "./localOnly.js"
 
 const settings = Config.all({
   port: Config.integer("PORT"),
@@ -75,15 +65,6 @@ const mcp = createMcpHandler(() => {
   server.registerTool("admin-action", { description: "Needs the scope admin" }, answer)
   return server
 })
-
-/** The transport's own rule comes first: on loopback, whoever a browser was led here by gets nothing. */
-const localOnly = <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R> =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
-    validateHostHeader(headers["host"], localhostAllowedHostnames()).ok &&
-    validateOriginHeader(headers["origin"], localhostAllowedOrigins()).ok
-      ? app
-      : HttpServerResponse.empty({ status: 403 })
-  )
 
 const app = WebHandlerAuth.fromWebHandler(mcp.fetch).pipe(
   OperationScopes.middleware({ tool: (name) => (name === "admin-action" ? ["admin"] : []) }),
