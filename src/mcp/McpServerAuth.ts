@@ -132,12 +132,13 @@ export const layerHttpRouter = (
   HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
 > =>
   // Layers are shared by reference: two servers of one router would have the same tools, and the guard of the first.
-  Layer.suspend(() =>
-    outside.pipe(
-      Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
-      Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
-      Layer.fresh
-    )
+  Layer.suspend(
+    () =>
+      outside.pipe(
+        Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
+        Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
+        Layer.fresh
+      )
     // The client is a service of each request, which the platform's type has here.
   ) as Layer.Layer<
     McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,

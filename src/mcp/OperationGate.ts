@@ -45,7 +45,9 @@ class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")
  * @since 0.1.0
  * @category middleware
  */
-export const middleware = <E, R>(handler: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
+export const middleware = <E, R>(
+  handler: HttpApp.Default<E, R>
+): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
   Effect.gen(function* () {
     yield* JsonRpcBody.text(yield* HttpServerRequest.HttpServerRequest)
     const exchange: Exchange["Type"] = { messages: [] }
@@ -169,7 +171,10 @@ export const make = (
 
   const gated =
     (deliver: Deliver) =>
-    (clientId: number, message: Message): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+    (
+      clientId: number,
+      message: Message
+    ): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
       Effect.flatMap(Exchange, (exchange) => {
         // The one that says that this was all. A message of the client may bear its name, and is another object.
         if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))

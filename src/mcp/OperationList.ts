@@ -14,9 +14,7 @@ import type { Declaration, Registrar } from "./Declaration.js"
 type Lists = Registrar["declared"]
 
 /** The lists, each with the member by which its entries are known, and the kind of operation that they are. */
-const lists: ReadonlyArray<
-  readonly [list: keyof Lists, key: string, kind: ScopeRequirement.Operation["kind"]]
-> = [
+const lists: ReadonlyArray<readonly [list: keyof Lists, key: string, kind: ScopeRequirement.Operation["kind"]]> = [
   ["tools", "name", "tool"],
   ["resources", "uri", "resource"],
   ["resourceTemplates", "uriTemplate", "resource"],

@@ -52,8 +52,7 @@ const named = (
   kind: ScopeRequirement.Operation["kind"],
   name: unknown,
   args: Readonly<Record<string, unknown>>
-): ScopeRequirement.Operation | undefined =>
-  typeof name === "string" ? { kind, name, arguments: args } : undefined
+): ScopeRequirement.Operation | undefined => (typeof name === "string" ? { kind, name, arguments: args } : undefined)
 
 /** A completion tells what there is, so it needs what the prompt or the resource needs. */
 const completed = (params: unknown): ScopeRequirement.Operation | undefined => {
@@ -191,9 +190,7 @@ const answer = (
  */
 export const middleware =
   (scopes: OperationScopes, options?: { readonly refusal?: Refusal | undefined }) =>
-  <E, R>(
-    app: HttpApp.Default<E, R>
-  ): HttpApp.Default<E | AuthError.AuthError, R | CurrentClaims | AuthConfig> =>
+  <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError.AuthError, R | CurrentClaims | AuthConfig> =>
     Effect.matchEffect(check(scopes), {
       onFailure: options?.refusal === "ToolResult" ? answer : Effect.fail,
       onSuccess: () => app

@@ -99,23 +99,6 @@ export * as HttpLayerRouterAuth from "./HttpLayerRouterAuth.js"
  * @category modules
  */
 export * as IntrospectionAuthorizer from "./IntrospectionAuthorizer.js"
-
-/**
- * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
- *
- * @since 0.1.0
- * @category modules
- */
-export * as JwtAccessToken from "./JwtAccessToken.js"
-
-/**
- * An authorizer for JWT access tokens (RFC 9068, RFC 8725), with the keys that their issuers publish.
- *
- * @since 0.1.0
- * @category modules
- */
-export * as JwtAuthorizer from "./JwtAuthorizer.js"
-
 /**
  * The body of a request as the MCP server behind the guard will read it, or a refusal where that cannot be known.
  *
@@ -123,6 +106,20 @@ export * as JwtAuthorizer from "./JwtAuthorizer.js"
  * @category modules
  */
 export * as JsonRpcBody from "./JsonRpcBody.js"
+/**
+ * What a JWT access token has to be, whoever signed it: the checks of RFC 9068 §4 and RFC 8725, by profile. Pure.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwtAccessToken from "./JwtAccessToken.js"
+/**
+ * An authorizer for JWT access tokens (RFC 9068, RFC 8725), with the keys that their issuers publish.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as JwtAuthorizer from "./JwtAuthorizer.js"
 
 /**
  * Which scopes the operations of an MCP server need, checked on the HTTP request before the server sees it, whichever
@@ -165,6 +162,14 @@ export * as ScopeRequirement from "./ScopeRequirement.js"
  * @category modules
  */
 export * as StepUpAuthentication from "./StepUpAuthentication.js"
+
+/**
+ * Streams and long calls that end when the caller's access does: at the token's expiry, or when it is revoked.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as StreamExpiry from "./StreamExpiry.js"
 
 /**
  * What depends on the request: which issuers, which scopes, which metadata document.
