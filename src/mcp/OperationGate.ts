@@ -13,7 +13,7 @@ import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { AuthConfig } from "../server/AuthConfig.js"
+import { AuthConfig } from "../server/AuthConfig.js"
 import type { AuthError } from "../server/AuthError.js"
 import { type Claims, CurrentClaims } from "../server/Claims.js"
 import * as Guard from "../server/Guard.js"
@@ -190,12 +190,13 @@ export const make = (
         )
       })
 
+  const { requiredScopes } = Context.get(services, AuthConfig)
   return RpcServer.Protocol.of({
     ...protocol,
     // It runs with the context of the HTTP request.
     run: (deliver) => protocol.run(gated(deliver) as Deliver),
     send: (clientId, response, transferables) =>
-      Effect.flatMap(OperationList.permitted(response, declared), (permitted) =>
+      Effect.flatMap(OperationList.permitted(response, declared, requiredScopes), (permitted) =>
         protocol.send(clientId, permitted, transferables)
       )
   })

@@ -145,12 +145,12 @@ const opened = (response: HttpServerResponse.HttpServerResponse): HttpServerResp
     : response
 
 /** Keeps a request and its answer within the caller's access. */
-const within = <E, R>(
+const within = <E, R, L>(
   app: HttpApp.Default<E, R>,
   options: Options,
-  lapsed: Effect.Effect<AuthError.AuthError, never, Services>,
+  lapsed: Effect.Effect<AuthError.AuthError, never, L>,
   services: Context.Context<AuthConfig>
-): HttpApp.Default<E | AuthError.AuthError, R | Services> =>
+): HttpApp.Default<E | AuthError.AuthError, R | L | CurrentClaims> =>
   Effect.gen(function* () {
     const claims = yield* CurrentClaims
     const interrupts = options.calls !== "Finish"
@@ -168,7 +168,7 @@ const within = <E, R>(
     if (AuthError.isAuthError(bytes)) return yield* bytes
     // Not a stream that ends where it begins: a client that is told 401 gets a new token, and would else just come again.
     yield* refuseEnded
-    const context = yield* Effect.context<Services>()
+    const context = yield* Effect.context<L | HttpServerRequest.HttpServerRequest>()
     const ended = lapsed.pipe(
       Effect.tap((reason) => Effect.provide(Guard.refusal(reason, claims), services)),
       Effect.provide(context)
