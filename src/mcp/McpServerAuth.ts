@@ -19,6 +19,7 @@ import { CurrentClaims } from "../server/Claims.js"
 import { DecisionLog } from "../server/Decision.js"
 import * as HttpLayerRouterAuth from "../server/HttpLayerRouterAuth.js"
 import type { Requirement } from "../server/ScopeRequirement.js"
+import * as StreamExpiry from "../server/StreamExpiry.js"
 import { Tenancy } from "../server/Tenancy.js"
 import * as Declaration from "./Declaration.js"
 import * as OperationGate from "./OperationGate.js"
@@ -54,7 +55,7 @@ export class RequiredScopes extends Context.Reference<RequiredScopes>()("effect-
  * @category annotations
  */
 export class Access extends Context.Reference<Access>()("effect-mcp-auth/mcp/Access", {
-  defaultValue: (): Partial<Declaration.Policy> => ({})
+  defaultValue: (): Partial<Policy> => ({})
 }) {}
 
 /**
@@ -69,10 +70,39 @@ export class GuardedServer extends Context.Tag("effect-mcp-auth/mcp/GuardedServe
   Declaration.Registrar
 >() {}
 
-/** What the platform's own server takes, and how its operations show to those who may not use them. */
-type Options = Parameters<typeof McpServer.layerHttpRouter>[0] & Partial<Declaration.Policy>
+/**
+ * How operations show to callers who may not use them. What is declared with an operation goes before what is said for the
+ * server, which is `"All"` and `"Challenge"` where nothing is said.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Policy = Declaration.Policy
+
+/**
+ * What is declared with an operation: the scopes it needs, and how it shows to those who lack them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeclareOptions = Declaration.Options
+
+/**
+ * What the platform's own server takes; the policy of its operations; and when calls under way end, which without `expiry`
+ * is their own affair.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options = Parameters<typeof McpServer.layerHttpRouter>[0] &
+  Partial<Policy> & { readonly expiry?: StreamExpiry.Options | undefined }
 
 const gateway = HttpLayerRouter.middleware(Effect.succeed(OperationGate.middleware))
+
+const guard = ({ expiry }: Options) =>
+  expiry === undefined
+    ? gateway.combine(HttpLayerRouterAuth.middleware).layer
+    : gateway.combine(StreamExpiry.routerMiddleware(expiry).combine(HttpLayerRouterAuth.middleware)).layer
 
 const gate = Effect.gen(function* () {
   const server = yield* McpServer.McpServer
@@ -91,7 +121,7 @@ const protocol = (options: Options) =>
     Layer.provide(
       RpcServer.layerProtocolHttpRouter(options).pipe(
         Layer.provide(RpcSerialization.layerJsonRpc()),
-        Layer.provide(gateway.combine(HttpLayerRouterAuth.middleware).layer)
+        Layer.provide(guard(options))
       )
     )
   )
@@ -132,12 +162,13 @@ export const layerHttpRouter = (
   HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
 > =>
   // Layers are shared by reference: two servers of one router would have the same tools, and the guard of the first.
-  Layer.suspend(() =>
-    outside.pipe(
-      Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
-      Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
-      Layer.fresh
-    )
+  Layer.suspend(
+    () =>
+      outside.pipe(
+        Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
+        Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
+        Layer.fresh
+      )
     // The client is a service of each request, which the platform's type has here.
   ) as Layer.Layer<
     McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,
@@ -161,7 +192,7 @@ const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Ef
 
 const registering = <E, R>(
   registration: Effect.Effect<void, E, R>,
-  options: (name: string) => Declaration.Options
+  options: (name: string) => DeclareOptions
 ): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
   Layer.effectDiscard(
     Effect.flatMap(GuardedServer, (registrar) =>
@@ -195,7 +226,7 @@ const registering = <E, R>(
  */
 export const register = <E, R>(
   registration: Effect.Effect<void, E, R>,
-  options: Declaration.Options = {}
+  options: DeclareOptions = {}
 ): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
   registering(registration, () => options)
 

@@ -13,7 +13,7 @@ import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import type { AuthConfig } from "../server/AuthConfig.js"
+import { AuthConfig } from "../server/AuthConfig.js"
 import type { AuthError } from "../server/AuthError.js"
 import { type Claims, CurrentClaims } from "../server/Claims.js"
 import * as Guard from "../server/Guard.js"
@@ -45,7 +45,9 @@ class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")
  * @since 0.1.0
  * @category middleware
  */
-export const middleware = <E, R>(handler: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
+export const middleware = <E, R>(
+  handler: HttpApp.Default<E, R>
+): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
   Effect.gen(function* () {
     yield* JsonRpcBody.text(yield* HttpServerRequest.HttpServerRequest)
     const exchange: Exchange["Type"] = { messages: [] }
@@ -169,7 +171,10 @@ export const make = (
 
   const gated =
     (deliver: Deliver) =>
-    (clientId: number, message: Message): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+    (
+      clientId: number,
+      message: Message
+    ): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
       Effect.flatMap(Exchange, (exchange) => {
         // The one that says that this was all. A message of the client may bear its name, and is another object.
         if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))
@@ -185,12 +190,13 @@ export const make = (
         )
       })
 
+  const { requiredScopes } = Context.get(services, AuthConfig)
   return RpcServer.Protocol.of({
     ...protocol,
     // It runs with the context of the HTTP request.
     run: (deliver) => protocol.run(gated(deliver) as Deliver),
     send: (clientId, response, transferables) =>
-      Effect.flatMap(OperationList.permitted(response, declared), (permitted) =>
+      Effect.flatMap(OperationList.permitted(response, declared, requiredScopes), (permitted) =>
         protocol.send(clientId, permitted, transferables)
       )
   })

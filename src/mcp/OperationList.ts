@@ -14,9 +14,7 @@ import type { Declaration, Registrar } from "./Declaration.js"
 type Lists = Registrar["declared"]
 
 /** The lists, each with the member by which its entries are known, and the kind of operation that they are. */
-const lists: ReadonlyArray<
-  readonly [list: keyof Lists, key: string, kind: ScopeRequirement.Operation["kind"]]
-> = [
+const lists: ReadonlyArray<readonly [list: keyof Lists, key: string, kind: ScopeRequirement.Operation["kind"]]> = [
   ["tools", "name", "tool"],
   ["resources", "uri", "resource"],
   ["resourceTemplates", "uriTemplate", "resource"],
@@ -25,35 +23,40 @@ const lists: ReadonlyArray<
 
 type Entry = Readonly<Record<string, unknown>>
 
-/** Adds to an entry what it needs: for ChatGPT in its form, for others in ours. */
+/** Adds to an entry what it needs, with what every request needs: for ChatGPT in its form, for others in ours. */
 const annotated = (
   entry: Entry,
   kind: ScopeRequirement.Operation["kind"],
   { refusal, required }: ScopeRequirement.Verdict,
-  claims: Claims
-): Entry => ({
-  ...entry,
-  _meta: {
-    ...(kind === "tool" ? { securitySchemes: [{ type: "oauth2", scopes: required }] } : {}),
-    "effect-mcp-auth/access": {
-      callable: refusal === undefined,
-      scopes: required,
-      missing: Scopes.missing(required, claims.scopes)
+  claims: Claims,
+  always: ReadonlyArray<string>
+): Entry => {
+  const scopes = Scopes.union(required, always)
+  return {
+    ...entry,
+    _meta: {
+      ...(kind === "tool" ? { securitySchemes: [{ type: "oauth2", scopes }] } : {}),
+      "effect-mcp-auth/access": {
+        callable: refusal === undefined,
+        scopes,
+        missing: Scopes.missing(scopes, claims.scopes)
+      }
     }
   }
-})
+}
 
 const shown = (
   entry: Entry,
   name: string,
   kind: ScopeRequirement.Operation["kind"],
   { policy, requirement }: Declaration,
-  claims: Claims
+  claims: Claims,
+  always: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<Entry>> =>
   policy.listing === "All"
     ? Effect.succeed([entry])
     : Effect.map(ScopeRequirement.judge(requirement, { kind, name }, claims), (verdict) => {
-        if (policy.listing === "Annotated") return [annotated(entry, kind, verdict, claims)]
+        if (policy.listing === "Annotated") return [annotated(entry, kind, verdict, claims, always)]
         return verdict.refusal === undefined ? [entry] : []
       })
 
@@ -61,14 +64,16 @@ const isRecord = (value: unknown): value is Entry => typeof value === "object" &
 
 /**
  * The answer to a request with its lists as the caller of that request may see them; every other answer as it is. It goes
- * by what the answer holds, not by what was asked: ids are the client's, and may come twice.
+ * by what the answer holds, not by what was asked: ids are the client's, and may come twice. `always` are the scopes that
+ * every request needs.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const permitted = (
   response: RpcMessage.FromServerEncoded,
-  declared: Lists
+  declared: Lists,
+  always: ReadonlyArray<string>
 ): Effect.Effect<RpcMessage.FromServerEncoded> => {
   if (response._tag !== "Exit" || response.exit._tag !== "Success" || !isRecord(response.exit.value)) {
     return Effect.succeed(response)
@@ -90,7 +95,7 @@ export const permitted = (
           const declaration = declared[list].get(name)
           return Option.isNone(claims) || declaration === undefined
             ? Effect.succeed([])
-            : shown(entry, name, kind, declaration, claims.value)
+            : shown(entry, name, kind, declaration, claims.value, always)
         },
         { concurrency: "unbounded" }
       )

@@ -182,9 +182,11 @@ const refused = (refusal: AuthError.AuthError): Verdict => ({
   refusal
 })
 
-/** Only a decision that was interrupted itself gets here: where the request is, this is passed over. */
-const notDecided = (cause: Cause.Cause<never>): Verdict =>
-  refused(new AuthError.ServerError({ cause: Cause.squash(cause) }))
+/** Where the request itself is interrupted this is passed over: what gets here failed, died or was interrupted by itself. */
+const notDecided = (cause: Cause.Cause<AuthError.AuthError>): Verdict => {
+  const error = Cause.squash(cause)
+  return refused(AuthError.isAuthError(error) ? error : new AuthError.ServerError({ cause: error }))
+}
 
 /**
  * Judges whether a caller meets a requirement.
@@ -200,7 +202,7 @@ export const judge = (requirement: Requirement, operation: Operation, claims: Cl
           duration: "10 seconds",
           onTimeout: () => new AuthError.ServerError({ retryAfter: 1, cause: new Error("a decision took too long") })
         }),
-        Effect.match({ onFailure: refused, onSuccess: (fixed) => judgeFixed(fixed, claims) }),
+        Effect.map((fixed) => judgeFixed(fixed, claims)),
         Effect.catchAllCause((cause) => Effect.succeed(notDecided(cause))),
         // Servers run apps uninterruptibly, in which no timeout ends anything.
         Effect.interruptible

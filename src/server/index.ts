@@ -213,6 +213,14 @@ export * as SessionStore from "./SessionStore.js"
 export * as StepUpAuthentication from "./StepUpAuthentication.js"
 
 /**
+ * Streams and long calls that end when the caller's access does: at the token's expiry, or when it is revoked.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as StreamExpiry from "./StreamExpiry.js"
+
+/**
  * What depends on the request: which issuers, which scopes, which metadata document.
  *
  * @since 0.1.0

@@ -1,28 +1,31 @@
-import { createServer } from "node:http"
-import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
-import * as Layer from "effect/Layer"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
 import * as OperationScopes from "../../src/server/OperationScopes.js"
-import { nonsense, operations, scopesOf } from "../vectors/OperationScopes.js"
-import { configOf, missingChallenge, type Question, scopeChallenge, send } from "./fixtures/Guarded.js"
-import * as RawHttp from "./fixtures/RawHttp.js"
+import { nothing, notJson, operations, scopesOf } from "../vectors/OperationScopes.js"
+import {
+  configOf,
+  missingChallenge,
+  type Question,
+  requestChallenge,
+  scopeChallenge,
+  send
+} from "./fixtures/Guarded.js"
 
 const lookUp = (name: string): ReadonlyArray<string> => (Object.hasOwn(scopesOf, name) ? (scopesOf[name] ?? []) : [])
 const scopes: OperationScopes.OperationScopes = { tool: lookUp, resource: lookUp, prompt: lookUp }
 
 const every = ["files:read", "files:write", "admin", "odd"]
 
+const deleteFile = '{"method":"tools/call","params":{"name":"delete_file"}}'
+
 /** An MCP server that says how often it was reached, and what it read. */
-const serving = () => {
+const serving = (options?: { readonly refusal: OperationScopes.Refusal }) => {
   const read: Array<string> = []
   const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
     Effect.map(
@@ -32,7 +35,7 @@ const serving = () => {
         return HttpServerResponse.text("served")
       }
     )
-  ).pipe(OperationScopes.middleware(scopes), HttpAppAuth.middleware)
+  ).pipe(OperationScopes.middleware(scopes, options), HttpAppAuth.middleware)
   const ask = (granted: ReadonlyArray<string>, question: Question) =>
     send(app, { token: "t", ...question }).pipe(
       Effect.provide(Authorizer.layerTest({ t: { scopes: ["mcp:tools", ...granted] } })),
@@ -62,7 +65,7 @@ describe("OperationScopes", () => {
     )
   }
 
-  for (const body of nonsense) {
+  for (const body of nothing) {
     it.effect(`no operation, no scope: ${JSON.stringify(body)}`, () =>
       Effect.gen(function* () {
         const { ask } = serving()
@@ -71,48 +74,57 @@ describe("OperationScopes", () => {
     )
   }
 
-  // Some parsers pass over a byte order mark, so that a server behind may find an operation where the check found none.
-  // A bug that is known and not mended: the test turns red when it is, and then becomes `it.scopedLive`.
-  it.scopedLive("G2 a byte order mark hides no operation", () =>
-    Effect.gen(function* () {
-      const app = Effect.succeed(HttpServerResponse.text("served")).pipe(
-        OperationScopes.middleware(scopes),
-        HttpAppAuth.middleware
-      )
-      const context = yield* Layer.build(
-        HttpServer.serve(app).pipe(
-          Layer.provide(Authorizer.layerTest({ t: { scopes: ["mcp:tools"] } })),
-          Layer.provide(Layer.succeed(AuthConfig.AuthConfig, configOf())),
-          Layer.provideMerge(NodeHttpServer.layer(createServer, { port: 0, host: "127.0.0.1" }))
+  for (const body of notJson) {
+    it.effect(`G2 what is no JSON is refused, whatever another parser finds in it: ${JSON.stringify(body)}`, () =>
+      Effect.gen(function* () {
+        const { ask, read } = serving()
+        const answer = yield* ask(every, { body, method: "POST" })
+        assert.strictEqual(answer.status, 400)
+        assert.strictEqual(
+          answer.challenge,
+          requestChallenge("the body must be JSON in UTF-8, without a byte order mark")
         )
-      )
-      const { address } = Context.get(context, HttpServer.HttpServer)
-      const answer = yield* Effect.promise(() =>
-        RawHttp.send(address._tag === "TcpAddress" ? address.port : 0, {
-          method: "POST",
-          headers: [["Authorization", "Bearer t"]],
-          body: '\ufeff{"method":"tools/call","params":{"name":"delete_file"}}'
-        })
-      )
-      assert.notStrictEqual(answer.status, 200)
-    })
-  )
+        assert.deepStrictEqual(read, [])
+      })
+    )
+  }
 
-  it("required: of a value that no JSON makes", () => {
+  it("operations: of a value that no JSON makes", () => {
     for (const value of [undefined, Symbol("x"), () => "tools/call", Number.NaN]) {
-      assert.deepStrictEqual(OperationScopes.required(value, scopes), [])
+      assert.deepStrictEqual(OperationScopes.operations(value), [])
     }
     class Message {
       method = "tools/call"
       params = { name: "delete_file" }
     }
-    assert.deepStrictEqual(OperationScopes.required(new Message(), scopes), ["files:write"])
-    assert.deepStrictEqual(OperationScopes.required({ method: "tools/call", params: { name: "delete_file" } }, {}), [])
+    assert.deepStrictEqual(OperationScopes.operations(new Message()), [
+      { kind: "tool", name: "delete_file", arguments: {} }
+    ])
   })
 
-  it.prop("required is total, and of a batch the union", { messages: fc.array(fc.jsonValue()) }, ({ messages }) => {
-    const one = messages.flatMap((message) => (Array.isArray(message) ? [] : OperationScopes.required(message, scopes)))
-    assert.deepStrictEqual(new Set(OperationScopes.required(messages, scopes)), new Set(one))
+  it("operations: with their arguments, as they came", () => {
+    const argumentsOf = (params: unknown, method = "tools/call") =>
+      OperationScopes.operations({ method, params })[0]?.arguments
+    assert.deepStrictEqual(argumentsOf({ name: "x", arguments: { a: [1] } }), { a: [1] })
+    for (const args of [undefined, null, 5, "x", ["x"]]) {
+      assert.deepStrictEqual(argumentsOf({ name: "x", arguments: args }), {})
+    }
+    assert.deepStrictEqual(
+      argumentsOf(
+        {
+          ref: { type: "ref/prompt", name: "x" },
+          argument: { name: "week", value: "4" },
+          context: { arguments: { year: "2026", week: "overruled" } }
+        },
+        "completion/complete"
+      ),
+      { year: "2026", week: "4" }
+    )
+  })
+
+  it.prop("operations is total, and of a batch all", { messages: fc.array(fc.jsonValue()) }, ({ messages }) => {
+    const one = messages.flatMap((message) => (Array.isArray(message) ? [] : OperationScopes.operations(message)))
+    assert.deepStrictEqual(OperationScopes.operations(messages), one)
   })
 
   it.effect("RS-57 a broader scope is enough", () =>
@@ -151,12 +163,68 @@ describe("OperationScopes", () => {
   it.effect("G2 the body decides, not the Content-Type", () =>
     Effect.gen(function* () {
       const { ask } = serving()
-      const body = '{"method":"tools/call","params":{"name":"delete_file"}}'
-      for (const type of ["text/plain", "application/json; charset=utf-16", "multipart/form-data; boundary=x", ""]) {
-        assert.strictEqual((yield* ask([], { body, headers: { "content-type": type } })).status, 403)
+      for (const type of ["text/plain", "application/json; charset=UTF-8", "multipart/form-data; boundary=x", ""]) {
+        assert.strictEqual((yield* ask([], { body: deleteFile, headers: { "content-type": type } })).status, 403)
       }
     })
   )
+
+  describe('refusal: "ToolResult" (E20)', () => {
+    const refused = (body: string, granted: ReadonlyArray<string> = []) => {
+      const { ask, read } = serving({ refusal: "ToolResult" })
+      return Effect.map(ask(granted, { body }), (answer) => ({ ...answer, read }))
+    }
+
+    for (const id of [1, "a-string", 0]) {
+      it.effect(`a call of a tool is answered with a result that has the challenge, id ${JSON.stringify(id)}`, () =>
+        Effect.gen(function* () {
+          const body = JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name: "delete_file" } })
+          const answer = yield* refused(body)
+          assert.strictEqual(answer.status, 200)
+          assert.strictEqual(answer.challenge, null)
+          assert.deepStrictEqual(answer.body, {
+            jsonrpc: "2.0",
+            id,
+            result: {
+              resultType: "complete",
+              isError: true,
+              content: [
+                {
+                  type: "text",
+                  text: "insufficient_scope: The access token lacks scopes that this operation needs"
+                }
+              ],
+              _meta: { "mcp/www_authenticate": [scopeChallenge("files:write mcp:tools")] }
+            }
+          })
+          assert.deepStrictEqual(answer.read, [])
+        })
+      )
+    }
+
+    it.effect("what no result can answer is a 403 all the same", () =>
+      Effect.gen(function* () {
+        for (const body of [
+          deleteFile, // a notification
+          `[${JSON.stringify({ id: 1, method: "tools/call", params: { name: "delete_file" } })}]`,
+          JSON.stringify({ id: null, method: "tools/call", params: { name: "delete_file" } }),
+          JSON.stringify({ id: 1, method: "resources/read", params: { uri: "delete_file" } }),
+          JSON.stringify({ id: 1, method: "prompts/get", params: { name: "delete_file" } })
+        ]) {
+          const answer = yield* refused(body)
+          assert.strictEqual(answer.status, 403)
+          assert.strictEqual(answer.challenge, scopeChallenge("files:write mcp:tools"))
+        }
+      })
+    )
+
+    it.effect("what is allowed is served, and what is no JSON is a 400", () =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* refused(deleteFile, ["files:write"])).text, "served")
+        assert.strictEqual((yield* refused("{")).status, 400)
+      })
+    )
+  })
 
   it.effect("other methods have no operation", () =>
     Effect.gen(function* () {

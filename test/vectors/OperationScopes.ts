@@ -22,6 +22,11 @@ const call = (name: unknown, more: object = {}): unknown => ({
   ...more
 })
 
+const complete = (ref: unknown): unknown => ({
+  method: "completion/complete",
+  params: { ref, argument: { name: "x", value: "" } }
+})
+
 const row = (row: string, name: string, body: unknown, scopes: ReadonlyArray<string>): OperationVector => ({
   row,
   name,
@@ -118,21 +123,31 @@ export const operations: ReadonlyArray<OperationVector> = [
   ]),
   row("RS-53", "its name is nothing", { method: "resources/read", params: { name: "admin" } }, []),
   row("RS-53", "a prompt", { method: "prompts/get", params: { name: "admin" } }, ["admin"]),
-  row("RS-53", "no params", { method: "prompts/get" }, [])
+  row("RS-53", "no params", { method: "prompts/get" }, []),
+
+  row("RS-53", "a completion of a prompt", complete({ type: "ref/prompt", name: "admin" }), ["admin"]),
+  row("RS-53", "a completion of a resource", complete({ type: "ref/resource", uri: "admin" }), ["admin"]),
+  row("RS-53", "a completion of another kind counts as one of a resource", complete({ type: "other", uri: "admin" }), [
+    "admin"
+  ]),
+  row("RS-53", "a completion of nothing", complete(null), [])
 ]
 
-/** Bodies that hold no operation at all. */
-export const nonsense: ReadonlyArray<string> = [
+/** JSON that holds no operation at all. */
+export const nothing: ReadonlyArray<string> = ["null", "5", '"tools/call"', "true", "{}", "[]", "[[]]"]
+
+/** What is no JSON, though a lenient parser might find some in it. */
+export const notJson: ReadonlyArray<string> = [
   "",
   " ",
   "{",
   "[",
-  "null",
-  "5",
-  '"tools/call"',
-  "true",
-  "{}",
   "not JSON",
   '{"a":}',
-  "\u0000"
+  "\u0000",
+  '{"method":"tools/call","params":{"name":"delete_file"},}',
+  "{'method':'tools/call','params':{'name':'delete_file'}}",
+  '/* */{"method":"tools/call","params":{"name":"delete_file"}}',
+  '{"method":"tools/call","params":{"name":"delete_file"}}{"method":"tools/list"}',
+  '{"method":"tools/list"}\n{"method":"tools/call","params":{"name":"delete_file"}}'
 ]
