@@ -1,5 +1,5 @@
 /**
- * What needs the Bun runtime: a browser to open, a port to listen on, and addresses to look at.
+ * What needs the Bun runtime: a browser to open, a port to listen on, addresses to look at, and the keychain.
  *
  * @since 0.1.0
  */
@@ -20,3 +20,11 @@ export * as BunAuthorizeUser from "./BunAuthorizeUser.js"
  * @category modules
  */
 export * as BunGuardedHttp from "./BunGuardedHttp.js"
+
+/**
+ * The keychain of the operating system, on Bun.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as BunKeychain from "./BunKeychain.js"

@@ -96,6 +96,13 @@ export * as HttpAppSignIn from "./HttpAppSignIn.js"
  */
 export * as HttpClientAuth from "./HttpClientAuth.js"
 /**
+ * The encryption key of a store, in the keychain of the operating system.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Keychain from "./Keychain.js"
+/**
  * The listener on this machine that receives one authorization response (RFC 8252 §7.3).
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * What needs the Node runtime: a browser to open, a port to listen on, and addresses to look at.
+ * What needs the Node runtime: a browser to open, a port to listen on, addresses to look at, and the keychain.
  *
  * @since 0.1.0
  */
@@ -20,3 +20,11 @@ export * as NodeAuthorizeUser from "./NodeAuthorizeUser.js"
  * @category modules
  */
 export * as NodeGuardedHttp from "./NodeGuardedHttp.js"
+
+/**
+ * The keychain of the operating system, on Node.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as NodeKeychain from "./NodeKeychain.js"
