@@ -69,7 +69,7 @@ const records = TokenStore.records(PendingSignIn)
 const keyOf = (state: string): Effect.Effect<string> =>
   Effect.map(
     Effect.promise(() => Base64Url.sha256(state)),
-    (digest) => TokenStore.key("sign-in", digest)
+    (digest) => TokenStore.key("pending", digest)
   )
 
 const refuse = (reason: WebSignInError["reason"], detail: string, rule: string, returnTo?: string) =>

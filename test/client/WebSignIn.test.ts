@@ -258,8 +258,8 @@ describe("a pending sign-in (CL-59)", () => {
       const a = yield* Effect.provide(instance(world), recording)
       const { arrival, begun } = yield* visited(world, a)
       const state = arrival.parameters.get("state") ?? ""
-      const [key = "", value = ""] = written.find(([key]) => key.startsWith("sign-in/")) ?? []
-      assert.match(key, /^sign-in\/[\w-]{43}$/)
+      const [key = "", value = ""] = written.find(([key]) => key.startsWith("pending/")) ?? []
+      assert.match(key, /^pending\/[\w-]{43}$/)
       assert.notInclude(key, state)
       assert.include(value, '"verifier"')
       assert.notInclude(value, Redacted.value(begun.binding))
@@ -282,7 +282,7 @@ describe("a pending sign-in (CL-59)", () => {
       const damaged = Layer.succeed(TokenStore.TokenStore, {
         ...store,
         read: (key) =>
-          key.startsWith("sign-in/")
+          key.startsWith("pending/")
             ? Effect.succeedSome({ value: Redacted.make('{"_tag":"Waiting","schemaVersion":2}'), version: "1" })
             : store.read(key)
       })
@@ -400,6 +400,23 @@ describe("an answer", () => {
       const { version } = Option.getOrThrow(yield* store.read(key))
       yield* store.write(key, { expected: Option.some(version), value: Option.none() })
       assert.strictEqual(yield* reason(a.complete(arrival)), "RegistrationFailed NoMethod")
+    }).pipe(Effect.provide(TokenStore.layerMemory)))
+
+  test("one invalid_client is no proof that the registration is dead; two are", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      let refusals = 1
+      world.faults.push(({ path }) =>
+        path === "/token" && refusals-- > 0 ? Response.json({ error: "invalid_client" }, { status: 401 }) : undefined
+      )
+      const a = yield* instance(world)
+      yield* signIn(world, a)
+      assert.strictEqual(yield* use(world, a), 200)
+      refusals = 2
+      assert.strictEqual((yield* Effect.flip(signIn(world, a)))._tag, "TokenRefused")
+      assert.strictEqual(world.times("/reg"), 1)
+      yield* signIn(world, a)
+      assert.strictEqual(world.times("/reg"), 2)
     }).pipe(Effect.provide(TokenStore.layerMemory)))
 
   test("a store that stumbles when the tokens are there is asked again", () =>
