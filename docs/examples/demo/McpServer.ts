@@ -3,12 +3,9 @@
  * guards it. The tools are Effects that read `CurrentClaims`.
  */
 import * as HttpRouter from "@effect/platform/HttpRouter"
-import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
-import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { createMcpHandler, McpServer } from "@modelcontextprotocol/server"
 import * as Effect from "effect/Effect"
-import * as Runtime from "effect/Runtime"
-import { AuthConfig, Claims, HttpAppAuth, OperationScopes } from "effect-mcp-auth/server"
+import { AuthInfo, Claims, HttpAppAuth, OperationScopes, WebHandlerAuth } from "effect-mcp-auth/server"
 
 /** A tool is an Effect of its caller; `scopes` are what it needs beyond the scopes that every request needs. */
 interface Tool {
@@ -28,46 +25,24 @@ export const tools: Readonly<Record<string, Tool>> = {
   }
 }
 
-type Run = (handler: Tool["handler"], signal: AbortSignal) => Promise<unknown>
-
-const mcp = createMcpHandler(({ authInfo }) => {
-  const run = authInfo?.extra?.["run"] as Run
+const mcp = createMcpHandler(() => {
   const server = new McpServer({ name: "effect-mcp-auth demo", version: "1.0.0" })
   for (const [name, { description, handler }] of Object.entries(tools)) {
-    server.registerTool(name, { description }, async ({ mcpReq }) => ({
-      content: [{ type: "text", text: JSON.stringify(await run(handler, mcpReq.signal)) }]
+    server.registerTool(name, { description }, async ({ http, mcpReq: { signal } }) => ({
+      content: [
+        {
+          type: "text",
+          text: JSON.stringify(await Effect.runPromise(AuthInfo.provide(handler, http?.authInfo), { signal }))
+        }
+      ]
     }))
   }
   return server
 })
 
-/** One request through the SDK: the claims go along as `authInfo`, the token itself does not. */
-const speakMcp = Effect.gen(function* () {
-  const claims = yield* Claims.CurrentClaims
-  const config = yield* AuthConfig.AuthConfig
-  const request = yield* HttpServerRequest.HttpServerRequest
-  const runtime = yield* Effect.runtime<Claims.CurrentClaims>()
-  const parsedBody = request.method === "POST" ? yield* Effect.orElseSucceed(request.json, () => undefined) : undefined
-  const authInfo = {
-    token: "",
-    clientId: claims.clientId ?? claims.subject,
-    scopes: [...claims.scopes],
-    resourceMetadataUrl: config.resourceMetadataUrl,
-    extra: { run: ((handler, signal) => Runtime.runPromise(runtime)(handler, { signal })) satisfies Run }
-  }
-  const response = yield* Effect.promise(async (signal) => {
-    const web = await Effect.runPromise(HttpServerRequest.toWeb(request, { signal }))
-    const answer = await mcp.fetch(web, { authInfo, parsedBody })
-    // Of the hop, so not the SDK's to say: Node would keep a connection open that its client asked to close.
-    answer.headers.delete("connection")
-    return answer
-  })
-  return HttpServerResponse.fromWeb(response)
-})
-
 /** The whole app: MCP at `/mcp`, scopes of its tools, guard, and the RFC 9728 document beside it. */
 export const app = HttpRouter.empty.pipe(
-  HttpRouter.all("/mcp", speakMcp),
+  HttpRouter.all("/mcp", WebHandlerAuth.fromWebHandler(mcp.fetch)),
   OperationScopes.middleware({ tool: (name) => tools[name]?.scopes ?? [] }),
   HttpAppAuth.middleware,
   HttpAppAuth.withMetadata
