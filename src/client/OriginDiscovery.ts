@@ -34,6 +34,14 @@ export const protectedResource = (endpoint: string): ProtectedResourceMetadata =
 }
 
 /**
+ * What requests for the metadata of such an issuer carry: the revision that is spoken.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const headers: Readonly<Record<string, string>> = { "mcp-protocol-version": "2025-03-26" }
+
+/**
  * What is taken for the metadata of an origin that publishes none: `/authorize`, `/token` and `/register`, and PKCE,
  * which that revision required of everybody.
  *

@@ -188,7 +188,7 @@ export const resource = (options: {
 
 const discover = (issuer: string, need: Need) =>
   Effect.catchIf(
-    AuthorizationServerMetadata.discover(issuer),
+    AuthorizationServerMetadata.discover(issuer, need.defaultEndpoints === true ? OriginDiscovery.headers : undefined),
     (error) => need.defaultEndpoints === true && error.isAbsent,
     () =>
       Effect.as(

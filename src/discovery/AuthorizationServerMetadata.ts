@@ -82,9 +82,10 @@ const get = GuardedHttp.getJson(AuthorizationServerMetadata)
 
 const attempt = (
   url: string,
-  issuer: string
+  issuer: string,
+  headers: Readonly<Record<string, string>> | undefined
 ): Effect.Effect<AuthorizationServerMetadata, GuardedHttp.FetchError, GuardedHttp.GuardedHttp> =>
-  Effect.flatMap(get(url, "authorization server metadata"), (document) =>
+  Effect.flatMap(get(url, "authorization server metadata", headers), (document) =>
     document.issuer === issuer
       ? Effect.succeed(document)
       : Effect.fail(
@@ -99,18 +100,19 @@ const attempt = (
 
 /**
  * Finds the metadata of an issuer: the well-known URLs in the order of the MCP specification, the first usable document
- * wins. A document whose `issuer` is not the very same string is not used (RFC 8414 §3.3).
+ * wins. A document whose `issuer` is not the very same string is not used (RFC 8414 §3.3). `headers` are sent along.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const discover = (
-  issuer: string
+  issuer: string,
+  headers?: Readonly<Record<string, string>>
 ): Effect.Effect<AuthorizationServerMetadata, AuthorizationServerMetadataError, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
     const attempts: Array<GuardedHttp.FetchError> = []
     for (const url of WellKnown.authorizationServer(issuer)) {
-      const result = yield* Effect.either(attempt(url, issuer))
+      const result = yield* Effect.either(attempt(url, issuer, headers))
       if (result._tag === "Right") {
         yield* DiscoveryTrace.decide(
           `authorization server is ${issuer}`,

@@ -38,6 +38,7 @@ export const make = (
     Effect.flatMap((request: HttpClientRequest.HttpClientRequest) =>
       Effect.gen(function* () {
         const reach = (yield* Reach.Reach).filter((zone) => zones.includes(zone))
+        // What is no URL is for the client below to say.
         const cause = URL.canParse(request.url) ? Reach.refusal(request.url, reach) : undefined
         if (cause !== undefined) {
           return yield* new HttpClientError.RequestError({ request, reason: "Transport", cause })

@@ -276,15 +276,20 @@ export const decodeJson = <A, I>(schema: Schema.Schema<A, I>) => {
 }
 
 /**
- * Fetches a JSON document: GET, status 200, decoded by a schema. Everything else is a {@link FetchError}.
+ * Fetches a JSON document: GET, with headers if there are any to send, status 200, decoded by a schema. Everything else is
+ * a {@link FetchError}.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const getJson = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = decodeJson(schema)
-  return (url: string, purpose: string): Effect.Effect<A, FetchError, GuardedHttp> =>
-    execute(HttpClientRequest.get(url, { acceptJson: true }), purpose).pipe(
+  return (
+    url: string,
+    purpose: string,
+    headers: Readonly<Record<string, string>> = {}
+  ): Effect.Effect<A, FetchError, GuardedHttp> =>
+    execute(HttpClientRequest.get(url, { acceptJson: true, headers }), purpose).pipe(
       Effect.flatMap((response) =>
         response.status === 200 ? decode(response) : Effect.flatMap(statusError(response), Effect.fail)
       )

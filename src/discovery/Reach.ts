@@ -56,6 +56,10 @@ export interface Chosen {
   readonly allowedHosts: ReadonlyArray<string>
 }
 
+/** What is no URL has no host, and nothing is within its reach. */
+const parts = (url: string): { readonly hostname: string; readonly origin: string } =>
+  URL.canParse(url) ? new URL(url) : { hostname: "", origin: "" }
+
 const isNamed = (host: string, names: ReadonlyArray<string>): boolean =>
   names.map((name) => name.toLowerCase()).some((name) => (name.startsWith(".") ? host.endsWith(name) : host === name))
 
@@ -75,8 +79,8 @@ const isNamed = (host: string, names: ReadonlyArray<string>): boolean =>
  * ```
  */
 export const of = (url: string, { allowedHosts, configured }: Chosen): ReadonlyArray<NetworkZone.NetworkZone> => {
-  const { hostname, origin } = new URL(url)
-  const own = configured.filter((one) => URL.canParse(one)).map((one) => new URL(one))
+  const { hostname, origin } = parts(url)
+  const own = configured.map(parts).filter((one) => one.hostname !== "")
   if (own.some((one) => one.origin === origin) || isNamed(hostname, allowedHosts)) return anywhere
   const zones = own.map((one) => NetworkZone.ofHost(one.hostname))
   return anywhere.filter((zone) => zone === "public" || zones.includes(zone))
@@ -90,7 +94,7 @@ export const of = (url: string, { allowedHosts, configured }: Chosen): ReadonlyA
  * @category validation
  */
 export const refusal = (url: string, reach: ReadonlyArray<NetworkZone.NetworkZone>): AddressRefused | undefined => {
-  const { hostname: host } = new URL(url)
+  const { hostname: host } = parts(url)
   const zone = NetworkZone.ofHost(host)
   return zone === undefined || reach.includes(zone) ? undefined : new AddressRefused({ host, zone })
 }

@@ -10,7 +10,12 @@ import * as Logger from "effect/Logger"
 import * as Tracer from "effect/Tracer"
 import { AuthorizeUser, type LoopbackListener } from "../../src/client/index.js"
 import * as SystemBrowser from "../../src/client/SystemBrowser.js"
-import * as NodeAuthorizeUser from "../../src/node/NodeAuthorizeUser.js"
+
+/** The listener and the browser of the runtime that runs this. */
+const native =
+  process.versions["bun"] === undefined
+    ? await import("../../src/node/NodeAuthorizeUser.js")
+    : await import("../../src/bun/BunAuthorizeUser.js")
 
 const authorizationUrl = "https://as.example/auth?state=s"
 
@@ -38,11 +43,11 @@ const begin = (
       const prompt = yield* user.begin
       yield* Deferred.succeed(redirectUri, prompt.redirectUri)
       return yield* prompt.authorize(authorizationUrl)
-    }).pipe(Effect.scoped, Effect.provide(NodeAuthorizeUser.layer({ ...options, open })), Effect.fork)
+    }).pipe(Effect.scoped, Effect.provide(native.layer({ ...options, open })), Effect.fork)
     return { fiber, uri: yield* Deferred.await(redirectUri) }
   })
 
-describe("the loopback listener on Node", () => {
+describe("the loopback listener", () => {
   it.live("the page arrives, the answer is handed over, the port is free", () =>
     Effect.gen(function* () {
       const { fiber, uri } = yield* begin({ application: "<b>tool</b>" })
@@ -105,7 +110,7 @@ describe("the loopback listener on Node", () => {
       const { port } = taken.address() as Net.AddressInfo
       const error = yield* Effect.flatMap(AuthorizeUser.AuthorizeUser, (user) => user.begin).pipe(
         Effect.scoped,
-        Effect.provide(NodeAuthorizeUser.layer({ port })),
+        Effect.provide(native.layer({ port })),
         Effect.flip
       )
       assert.strictEqual(error.reason, "Unsupported")
@@ -119,7 +124,7 @@ describe("the loopback listener on Node", () => {
       const user = yield* AuthorizeUser.AuthorizeUser
       const once = Effect.scoped(Effect.map(user.begin, (prompt) => prompt.redirectUri))
       assert.strictEqual(yield* once, yield* once)
-    }).pipe(Effect.provide(NodeAuthorizeUser.layer()))
+    }).pipe(Effect.provide(native.layer()))
   )
 
   it.live("[::1] and localhost say what they bind", () =>
@@ -194,7 +199,7 @@ describe("opening a browser", () => {
       const error = yield* Effect.gen(function* () {
         const prompt = yield* (yield* AuthorizeUser.AuthorizeUser).begin
         return yield* prompt.authorize(authorizationUrl)
-      }).pipe(Effect.scoped, Effect.provide(NodeAuthorizeUser.layer({ open })), Effect.flip)
+      }).pipe(Effect.scoped, Effect.provide(native.layer({ open })), Effect.flip)
       assert.strictEqual(error.reason, "Unsupported")
       assert.deepStrictEqual(started, [[authorizationUrl], { detached: true, stdio: "ignore", shell: false }])
     })
@@ -203,7 +208,7 @@ describe("opening a browser", () => {
   it.live("only secure http(s) URLs are opened", () =>
     Effect.gen(function* () {
       const opened: Array<string> = []
-      const layer = NodeAuthorizeUser.layer({ open: (url) => Effect.sync(() => void opened.push(url)) })
+      const layer = native.layer({ open: (url) => Effect.sync(() => void opened.push(url)) })
       const prompt = yield* Effect.flatMap(AuthorizeUser.AuthorizeUser, (user) => user.begin).pipe(
         Effect.provide(layer)
       )

@@ -48,7 +48,7 @@ describe("fallback to 2025-03-26", () => {
     })
   )
 
-  it.effect("the origin is the issuer, and its RFC 8414 metadata is checked as ever", () =>
+  it.effect("CL-10: the origin is the issuer, and its RFC 8414 metadata is checked as ever", () =>
     Effect.gen(function* () {
       const world = old()
       assert.strictEqual(yield* status.pipe(Effect.provide(world.source({ fallback: "2025-03-26" }))), 200)
@@ -65,6 +65,10 @@ describe("fallback to 2025-03-26", () => {
         ]
       )
       assert.strictEqual(world.prompts[0]?.searchParams.get("resource"), endpoint)
+      assert.deepStrictEqual(
+        world.requests.map(({ headers }) => headers["mcp-protocol-version"]),
+        [undefined, undefined, undefined, "2025-03-26", undefined, undefined, undefined]
+      )
       const silent = old()
       silent.metadata = { code_challenge_methods_supported: undefined }
       const error = yield* Effect.flip(status.pipe(Effect.provide(silent.source({ fallback: "2025-03-26" }))))

@@ -61,6 +61,14 @@ describe("Reach", () => {
     assert.isFalse(allows("https://169.254.169.254/", [publicEndpoint], names))
   })
 
+  it("what is no URL gets nowhere, and configuring it opens nothing", () => {
+    for (const garbage of ["", "mcp", "https://", "http://[fe80::1%25eth0]/", "http://1.2.3.4.5/"]) {
+      assert.isFalse(allows(garbage, [publicEndpoint]), garbage)
+      assert.isFalse(allows("https://10.0.0.1/", [garbage]), garbage)
+      assert.isFalse(allows(garbage, [garbage]), garbage)
+    }
+  })
+
   it("of the addresses of a name those within reach are taken, and a failure names host and zone", () => {
     const addresses = ["10.0.0.1", "8.8.8.8", "::1"].map((address) => ({ address }))
     assert.deepStrictEqual(Reach.admit("as.example", addresses, ["public"]), [{ address: "8.8.8.8" }])

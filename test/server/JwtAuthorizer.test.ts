@@ -528,6 +528,36 @@ describe("JwtAuthorizer", () => {
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Logger.withMinimumLogLevel(LogLevel.All))
   })
 
+  it.scoped("SEC-10: the operator's issuers may be anywhere, what only their metadata names may not", () =>
+    Effect.gen(function* () {
+      const inside = "https://sso.internal/realm"
+      const keys = { keys: [es.jwk] }
+      const answering = (documents: Record<string, unknown>) => (url: string) =>
+        Object.hasOwn(documents, url) ? Network.json(documents[url]) : undefined
+      const elsewhere = "https://10.0.0.9/jwks"
+      const lured = answering({ [metadataUrl]: { issuer, jwks_uri: elsewhere }, [elsewhere]: keys })
+
+      const own = yield* world({
+        config: { authorizationServers: inside },
+        answer: answering({
+          "https://sso.internal/.well-known/oauth-authorization-server/realm": { issuer: inside, jwks_uri: elsewhere },
+          [elsewhere]: keys
+        })
+      })
+      assert.strictEqual(yield* outcome(own.authorize(yield* sign(es, { iss: inside }))), "accepted")
+
+      const { authorize, network } = yield* world({ answer: lured })
+      assert.strictEqual(yield* outcome(authorize(yield* sign(es))), "ServerError")
+      assert.strictEqual(network.count(elsewhere), 0)
+
+      const named = yield* world({ answer: lured, options: { jwksUri: { [issuer]: elsewhere } } })
+      assert.strictEqual(yield* outcome(named.authorize(yield* sign(es))), "accepted")
+
+      const allowed = yield* Effect.provide(world({ answer: lured }), FetchLimits.layer({ allowedHosts: ["10.0.0.9"] }))
+      assert.strictEqual(yield* outcome(allowed.authorize(yield* sign(es))), "accepted")
+    })
+  )
+
   it.scoped("the limits at hand when it is made count for metadata and keys", () =>
     Effect.gen(function* () {
       const { authorize } = yield* Effect.provide(world(), FetchLimits.layer({ maxBytes: 10 }))

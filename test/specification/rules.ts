@@ -265,7 +265,7 @@ export const sections: ReadonlyArray<Section> = [
       kept("CL-07", "M", "The client chooses among the servers listed.", "Disc", "client/ServerDiscovery"),
       kept("CL-08", "M", "A later challenge means to look again.", "9728 §5.2", "client/SignInSource"),
       kept("CL-09", "Y", "Without metadata, give up.", "Disc", "client/ServerDiscovery"),
-      leftOut("CL-10", "S", "`MCP-Protocol-Version` on metadata requests.", "2025-03-26", A_ONLY),
+      kept("CL-10", "S", "`MCP-Protocol-Version` on metadata requests.", "2025-03-26", "client/OriginDiscovery"),
       kept("CL-11", "M", "RFC 8414 and OpenID discovery.", "Overview; Disc", "discovery/AuthorizationServerMetadata"),
       kept(
         "CL-12",
