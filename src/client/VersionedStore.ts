@@ -49,7 +49,8 @@ export interface Lease {
  * A store of secrets under string keys.
  *
  * - `read` gives the entry and its version.
- * - `write` answers `false`, and changes nothing, where the version is another than expected by now.
+ * - `write` answers `false`, and changes nothing, where the version is another than expected by now. Where it fails, it may
+ *   have happened, or happen yet: read again.
  * - `lease` answers `None` where somebody holds it; otherwise it is held until the scope closes, and at most for the
  *   duration, so that a process that dies blocks nobody for longer.
  * - `setAside` moves an entry that `read` cannot read out of the way, and answers where it is now; `None` where there is
@@ -129,9 +130,9 @@ export const expiryOf = ({ expiresAt }: Pick<Write<never>, "expiresAt">): { read
   expiresAt !== undefined && Number.isFinite(expiresAt) ? { expiresAt: Math.ceil(expiresAt) } : {}
 
 /**
- * What is left to do where a lease cannot be given back.
+ * What is left to do where a lease cannot be given back. The key may name a user, and is not logged.
  *
  * @internal
  */
-export const leftToExpire = (error: TokenStoreError): Effect.Effect<void> =>
-  Effect.logWarning("A lease could not be given back, and is left to expire", error)
+export const leftToExpire = ({ detail }: TokenStoreError): Effect.Effect<void> =>
+  Effect.logWarning("A lease could not be given back, and is left to expire", detail)

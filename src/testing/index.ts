@@ -11,3 +11,10 @@
  * @category modules
  */
 export * as ScriptedUser from "./ScriptedUser.js"
+/**
+ * What a `TokenStore` has to do, as programs that any test runner can run.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as TokenStoreLaws from "./TokenStoreLaws.js"
