@@ -126,5 +126,6 @@ await Promise.all(Array.from({ length: lanes }, (_, index) => lane(index)))
 await rm(work, { recursive: true })
 const seconds = Math.round((performance.now() - started) / 1000)
 console.log(JSON.stringify({ ...counts, seconds }))
-const isBad = counts.failed + counts.torn + counts.lost + counts.stuck > 0 || counts.duringWrite === 0 || counts.writes === 0
+const isBad =
+  counts.failed + counts.torn + counts.lost + counts.stuck > 0 || counts.duringWrite === 0 || counts.writes === 0
 process.exitCode = isBad ? 1 : 0
