@@ -64,6 +64,15 @@ const signInsAtMost = 3
 const same = (left: Redacted.Redacted<string>, right: Redacted.Redacted<string>): boolean =>
   Redacted.value(left) === Redacted.value(right)
 
+/**
+ * Whether a refusal cannot be one of a token that is about to expire: by the server's clock, which may be ahead, or because
+ * the request was slow on its way.
+ */
+const isYoung = (
+  { accessToken: { expiresAt = Number.POSITIVE_INFINITY }, issuedAt }: StoredGrant,
+  now: number
+): boolean => now < expiresAt - Math.min(30_000, (expiresAt - issuedAt) / 2)
+
 const stop = (reason: AccessRefused["reason"], detail: string): RenewalDecision => ({ _tag: "Stop", reason, detail })
 
 const authorize: RenewalDecision = { _tag: "Authorize" }
@@ -120,12 +129,12 @@ export const decide = (input: {
     return exhausted === undefined ? authorize : stop("ScopesNotGranted", exhausted)
   }
 
-  const fresh = last && history.last?.by === "SignIn" && !expired
+  const fresh = last && grant !== undefined && isYoung(grant, now)
   const signIns = history.signIns.filter((at) => now - at < period).length
-  if (used !== undefined && (wasDiagnosed || (again && fresh))) {
+  if (used !== undefined && (wasDiagnosed || (again && fresh && history.last?.by === "SignIn"))) {
     return stop("TokenNotAccepted", "a token fresh from the authorization server is refused as well")
   }
-  const refreshed = again && last && history.last?.by === "Refresh" && !expired
+  const refreshed = again && fresh && history.last?.by === "Refresh"
   const refreshable = grant?.refreshToken !== undefined && Refusal.authentication(refusal) === undefined
   if (refreshable && !refreshed) return { _tag: "Refresh", grant }
   return used !== undefined && signIns >= signInsAtMost

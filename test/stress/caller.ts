@@ -11,6 +11,8 @@ import * as Config from "effect/Config"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import { AuthorizeUser, type ClientError, HttpClientAuth, TokenSource } from "effect-mcp-auth/client"
 import { FetchLimits } from "effect-mcp-auth/discovery"
@@ -73,4 +75,5 @@ const program = Effect.gen(function* () {
   yield* print({ _tag: "Done", calls, slowest })
 })
 
-NodeRuntime.runMain(program)
+// Standard output is for the report.
+program.pipe(Logger.withMinimumLogLevel(LogLevel.None), NodeRuntime.runMain)

@@ -44,11 +44,12 @@ export const make = (options: { readonly lifetime: number } & AuthorizationServe
       counts.revoked++
     })
 
-    /** A person signs in, and the store has the grant. */
+    /** A person signs in, and the store has the grant; it is no matter if the token was too old for a call by then. */
     const signIn = (user?: string) =>
       Effect.flatMap(HttpClient.HttpClient, (client) =>
         Effect.scoped(Effect.flatMap(HttpClientAuth.transform()(client).get(server.url), (response) => response.text))
       ).pipe(
+        Effect.catchTag("AccessRefused", () => Effect.void),
         Effect.provide(
           TokenSource.layerAuthorizationCode({ resource: server.url, user }).pipe(
             Layer.provide(ScriptedUser.layer({ redirectUri: "http://127.0.0.1:9/callback" })),

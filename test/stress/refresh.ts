@@ -20,7 +20,7 @@ const program = Effect.gen(function* () {
   const seconds = yield* number("SECONDS", 60)
   const processes = yield* number("PROCESSES", 4)
   const fibers = yield* number("FIBERS", 50)
-  const pause = yield* number("PAUSE", 250)
+  const pause = yield* number("PAUSE", 1000)
   const { counts, environment, grant, refreshes, server, signIn } = yield* Party.make({ lifetime: 2 })
   yield* signIn()
   const variables = { ...environment, RESOURCE: server.url, FIBERS: String(fibers), PAUSE: String(pause) }

@@ -44,6 +44,8 @@ export interface Exchange {
 export interface Options {
   /** A free port when absent. Starting on a port that is taken is a defect. */
   readonly port?: number | undefined
+  /** Where it is reached, if not where it listens: behind a proxy that passes the host on as it was asked for. */
+  readonly origin?: string | undefined
   /** Path of the issuer, such as `/t1`. None when absent. */
   readonly path?: string | undefined
   /** `undefined` refuses the resource with `invalid_target`. When absent every resource has every scope of `scopes`. */
@@ -79,6 +81,8 @@ export interface OidcProvider extends EventEmitter {
 export interface AuthorizationServer {
   /** Verbatim, without a trailing slash. */
   readonly issuer: string
+  /** Where it listens, without a path. */
+  readonly address: string
   /** The provider in charge: its events and models. Rotating keys makes a new one, which takes over its listeners. */
   readonly provider: OidcProvider
   /** Signs with new keys from now on, under new `kid`s. The old keys stay published, unless they are to be retired. */
@@ -128,7 +132,7 @@ export const make = (options: Options = {}): Effect.Effect<AuthorizationServer, 
     })
     yield* Effect.acquireRelease(start, () => stop)
 
-    const issuer = `http://127.0.0.1:${port}${path}`
+    const issuer = `${options.origin ?? `http://127.0.0.1:${port}`}${path}`
     const makeProvider = () => {
       // The constructor is where the development-only notices are printed, so only it is quiet.
       const provider = quietly(() => new Provider(issuer, configuration(options, keys, adapter, errors.InvalidTarget)))
@@ -141,6 +145,7 @@ export const make = (options: Options = {}): Effect.Effect<AuthorizationServer, 
 
     return {
       issuer,
+      address: `http://127.0.0.1:${port}`,
       exchanges,
       start,
       stop,

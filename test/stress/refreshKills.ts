@@ -1,0 +1,104 @@
+/**
+ * Processes that are killed in the middle of a refresh:
+ *
+ *     STORE=file KILLS=200 GRANTS=8 node --import tsx test/stress/refreshKills.ts
+ *
+ * Each of several grants has processes that call all the time, with access tokens that live two seconds, at an authorization
+ * server that is slow to take a refresh request and slow to answer it. One after the other is killed at a random moment,
+ * and the next one takes its place. It is good where every grant is then valid, or reported lost with the reason: an answer
+ * that was on its way when a process was killed. For one that is lost a person signs in again.
+ *
+ * Prints one line of JSON.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as FaultyProxy from "../fixtures/FaultyProxy.js"
+import * as Callers from "./Callers.js"
+import * as Party from "./party.js"
+
+const number = (name: string, otherwise: number) => Config.withDefault(Config.integer(name), otherwise)
+
+const program = Effect.gen(function* () {
+  const kills = yield* number("KILLS", 200)
+  const grants = yield* number("GRANTS", 8)
+  const started = yield* Clock.currentTimeMillis
+  const proxy = yield* FaultyProxy.make
+  const { counts, environment, refreshes, server, signIn } = yield* Party.make({ lifetime: 2, origin: proxy.url })
+  proxy.target = server.authorizationServer.address
+  const slow = () => 150 + Math.random() * 150
+  proxy.fault = ({ path }) => (path === "/token" ? { _tag: "Slow", before: slow(), after: slow() } : undefined)
+  yield* Callers.bundle
+
+  const tally = { kills: 0, valid: 0, lost: 0, signIns: 0 }
+  const wrong: Array<unknown> = []
+
+  /** The life of one grant: a process is killed, and another finds out what is left. */
+  const live = (user: string, times: number) =>
+    Effect.gen(function* () {
+      const variables = {
+        ...environment,
+        RESOURCE: server.url,
+        GRANT_OF: user,
+        FIBERS: "3",
+        PAUSE: "100",
+        TIMEOUT: "5"
+      }
+      const enter = Effect.gen(function* () {
+        yield* signIn(user)
+        tally.signIns++
+      })
+      yield* enter
+      let before = yield* Callers.start(variables)
+      yield* before.line("Called")
+      while (tally.kills < kills && times-- > 0) {
+        yield* Effect.sleep(Math.random() * 2500)
+        const at = yield* Clock.currentTimeMillis
+        yield* before.kill
+        tally.kills++
+        if (process.env["VERBOSE"]) console.error(user, at, JSON.stringify(tally))
+        const after = yield* Callers.start(variables)
+        const outcome = yield* Effect.raceFirst(after.line("Called"), after.line("Failed"))
+        if (outcome?.["_tag"] === "Called") tally.valid++
+        else {
+          const lost = outcome?.["lost"] as { readonly error: string; readonly answerLostAt?: number } | undefined
+          // The refresh was begun when the process lived that was killed, and not long before.
+          const isTrue = lost?.error === "invalid_grant" && Math.abs(at - (lost.answerLostAt ?? 0)) < 10_000
+          if (isTrue) tally.lost++
+          else wrong.push(outcome ?? "ended without a word")
+          yield* after.stop
+          yield* enter
+        }
+        before = outcome?.["_tag"] === "Called" ? after : yield* Callers.start(variables)
+        yield* before.line("Called")
+      }
+      yield* before.stop
+    })
+
+  yield* Effect.all(
+    Array.from({ length: grants }, (_, n) => live(`user-${n}`, Math.ceil(kills / grants))),
+    { concurrency: "unbounded", discard: true }
+  )
+  const summary = {
+    store: environment.STORE,
+    seconds: Math.round(((yield* Clock.currentTimeMillis) - started) / 1000),
+    ...tally,
+    refreshes: refreshes.length,
+    refreshesRefused: refreshes.filter(({ status }) => status !== 200).length,
+    familiesRevoked: counts.revoked,
+    wrong: wrong.length,
+    firstWrong: wrong.slice(0, 3)
+  }
+  // What the server refused is what was reported, one for one; and the kills did hit.
+  const good =
+    wrong.length === 0 &&
+    tally.kills >= kills &&
+    tally.valid + tally.lost === tally.kills &&
+    tally.lost === summary.refreshesRefused &&
+    tally.lost > 0
+  console.log(JSON.stringify({ stress: "refreshKills", good, ...summary }))
+  if (!good) process.exitCode = 1
+}).pipe(Effect.scoped)
+
+NodeRuntime.runMain(program)
