@@ -82,6 +82,13 @@ export * as EncryptionKeys from "./EncryptionKeys.js"
  */
 export * as FetchAuth from "./FetchAuth.js"
 /**
+ * A grant on its way from one store to another.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as GrantTransfer from "./GrantTransfer.js"
+/**
  * The two requests of a web sign-in as `HttpApp`s.
  *
  * @since 0.1.0
