@@ -44,9 +44,13 @@ const notAllowed = json({ error: "invalid_request", error_description: "Method N
  * @since 0.1.0
  * @category rendering
  */
-export const notFound: HttpServerResponse.HttpServerResponse = json({ error: "invalid_request", error_description: "No such protected resource" }, 404, {
-  "cache-control": "no-store"
-})
+export const notFound: HttpServerResponse.HttpServerResponse = json(
+  { error: "invalid_request", error_description: "No such protected resource" },
+  404,
+  {
+    "cache-control": "no-store"
+  }
+)
 
 const unavailable = json({ error: "server_error", error_description: "Service Unavailable" }, 503, {
   "cache-control": "no-store",

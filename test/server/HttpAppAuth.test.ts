@@ -51,6 +51,34 @@ describe("HttpAppAuth", () => {
     )
     const ask = (question: Question) => Effect.provide(Effect.scoped(send(app, question)), layer)
 
+    const repeated: ReadonlyArray<readonly [repeatGrantedScopes: boolean | undefined, token: string, scope: string]> = [
+      [undefined, "carol", "files:write mcp:tools"],
+      [false, "carol", "files:write mcp:tools"],
+      [true, "carol", "files:write mcp:tools mail:read"],
+      // Refused by the guard itself, and not by the handler.
+      [undefined, "dave", "mcp:tools"],
+      [true, "dave", "mcp:tools mail:read mail:send"],
+      // Another caller's answer is not his.
+      [true, "bob", "files:write mcp:tools"]
+    ]
+    it.effect.each(repeated)("RS-59, RS-54 repeatGrantedScopes %s: %s is told %s", ([option, token, scope]) =>
+      Effect.gen(function* () {
+        const services = Layer.merge(
+          Authorizer.layerTest({
+            bob: { subject: "bob", scopes: ["mcp:tools"] },
+            carol: { subject: "carol", scopes: ["mcp:tools", "mail:read", "offline_access"] },
+            dave: { subject: "dave", scopes: ["mail:read", "mail:send"] }
+          }),
+          Layer.succeed(AuthConfig.AuthConfig, configOf({ repeatGrantedScopes: option }))
+        )
+        const answer = yield* Effect.provide(
+          Effect.scoped(send(app, { path: "/write", method: "POST", token })),
+          services
+        )
+        assert.deepStrictEqual([answer.status, answer.challenge], [403, scopeChallenge(scope)])
+      })
+    )
+
     it.effect("D1, D2 a handler reads its own caller", () =>
       Effect.gen(function* () {
         assert.strictEqual((yield* ask({ path: "/whoami", token: "alice" })).text, "alice")

@@ -141,10 +141,7 @@ describe("HttpLayerRouterAuth", () => {
   it.effect("F8 RS-12 two resources with one path are refused when the app is built", () =>
     Effect.gen(function* () {
       const documentOf = (resource: string) =>
-        Layer.provide(
-          HttpLayerRouterAuth.layerMetadata,
-          Layer.succeed(AuthConfig.AuthConfig, configOf({ resource }))
-        )
+        Layer.provide(HttpLayerRouterAuth.layerMetadata, Layer.succeed(AuthConfig.AuthConfig, configOf({ resource })))
       for (const other of ["https://other.example/a", `${origin}/a/`, `${origin}/a?tenant=b`, `${origin}/a`]) {
         const both = Layer.merge(documentOf(`${origin}/a`), documentOf(other))
         const refused = yield* Effect.flip(Effect.scoped(HttpLayerRouter.toHttpEffect(both)))
