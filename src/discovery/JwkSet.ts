@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Jose from "jose"
@@ -27,14 +28,18 @@ export class JwkSetUnavailable extends Schema.TaggedError<JwkSetUnavailable>(
 )("JwkSetUnavailable", { retryAfter: Schema.Number, cause: Schema.Defect }) {}
 
 /**
- * The set holds no key for the header of a token. `fresh` keys were looked at.
+ * The set holds no key for the header of a token.
  *
  * @since 0.1.0
  * @category errors
  */
-export class UnknownKey extends Schema.TaggedError<UnknownKey>("effect-mcp-auth/discovery/UnknownKey")("UnknownKey", {
-  kid: Schema.optional(Schema.String)
-}) {}
+export class UnknownKey extends Schema.TaggedError<UnknownKey>("effect-mcp-auth/discovery/UnknownKey")(
+  "UnknownKey",
+  {}
+) {}
+
+/** It holds nothing of a token, and anybody may ask for it in a loop. */
+const unknownKey = Exit.fail(new UnknownKey())
 
 /**
  * The parts of a JWS header by which a key is chosen.
@@ -83,6 +88,7 @@ const getDocument = GuardedHttp.getJson(Document)
 
 interface Loaded {
   readonly select: (header: KeyHeader) => Promise<ReadonlyArray<Jose.CryptoKey>>
+  readonly kids: ReadonlySet<unknown>
   readonly known: Map<string, ReadonlyArray<Jose.CryptoKey>>
   readonly at: number
 }
@@ -94,6 +100,7 @@ const load = (document: typeof Document.Type, at: number): Loaded => {
   return {
     at,
     known: new Map(),
+    kids: new Set(keys.map(({ kid }) => kid)),
     select: async (header) => {
       const jws = { alg: header.alg, ...(header.kid === undefined ? {} : { kid: header.kid }) }
       try {
@@ -203,35 +210,37 @@ export const make = <E>(
       const id = header.kid === undefined ? header.alg : `${header.alg} ${header.kid}`
       const known = set.known.get(id)
       if (known !== undefined) return Effect.succeed(known)
+      if (header.kid !== undefined && !set.kids.has(header.kid)) return Effect.succeed([])
       return Effect.tap(
         Effect.promise(() => set.select(header)),
         (keys) => Effect.sync(() => keys.length > 0 && set.known.set(id, keys))
       )
     }
 
-    const nonEmpty = (keys: ReadonlyArray<Jose.CryptoKey>, header: KeyHeader) => {
+    const nonEmpty = (keys: ReadonlyArray<Jose.CryptoKey>) => {
       const [first, ...rest] = keys
-      return first === undefined
-        ? Effect.fail(new UnknownKey({ kid: header.kid }))
-        : Effect.succeed([first, ...rest] as const)
+      return first === undefined ? unknownKey : Exit.succeed([first, ...rest] as const)
     }
+
+    const seek = (before: Loaded | undefined, set: Loaded, header: KeyHeader) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        // Fetched for this very token, or by another caller while this one looked through the set it had.
+        const latest = loaded ?? set
+        if (latest !== before) return Effect.flatMap(find(latest, header), nonEmpty)
+        // Only fetches for unknown keys count: a rotation right after any other fetch costs no refusal.
+        // Where the last fetch failed, nothing is known of this key: that is no reason to call it wrong.
+        if (!seeking && failure === undefined && now - soughtAt < cooldown) return unknownKey
+        seeking = true
+        return Effect.flatMap(fetchUnlessJustFailed, (set) => Effect.flatMap(find(set, header), nonEmpty))
+      })
 
     return {
       keys: (header) =>
-        Effect.gen(function* () {
+        Effect.suspend(() => {
           const before = loaded
-          const set = yield* current
-          const keys = yield* find(set, header)
-          if (keys.length > 0) return yield* nonEmpty(keys, header)
-          // Fetched for this very token, or by another caller while this one looked through the set it had.
-          const latest = loaded ?? set
-          if (latest !== before) return yield* nonEmpty(yield* find(latest, header), header)
-          // Only fetches for unknown keys count: a rotation right after any other fetch costs no refusal.
-          const now = yield* Clock.currentTimeMillis
-          // Where the last fetch failed, nothing is known of this key: that is no reason to call it wrong.
-          if (!seeking && failure === undefined && now - soughtAt < cooldown) return yield* nonEmpty(keys, header)
-          seeking = true
-          return yield* nonEmpty(yield* find(yield* fetchUnlessJustFailed, header), header)
+          return Effect.flatMap(current, (set) =>
+            Effect.flatMap(find(set, header), (keys) => (keys.length > 0 ? nonEmpty(keys) : seek(before, set, header)))
+          )
         })
     }
   })

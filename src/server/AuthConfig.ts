@@ -66,7 +66,7 @@ const Options = Schema.Struct({
   authorizationServers: Schema.Union(Schema.String, Schema.Array(Schema.String)),
   /** Lets issuers be `http` beyond loopback. Only for closed networks. */
   allowInsecureAuthorizationServers: Schema.optional(Schema.Boolean),
-  /** Lets `resource` be `http` beyond loopback. Only for closed networks. */
+  /** Lets `resource` and `jwksUri` be `http` beyond loopback. Only for closed networks. */
   allowInsecureResource: Schema.optional(Schema.Boolean),
   /** Scopes that every request needs. They are enforced, and named in challenges. */
   requiredScopes: Schema.optional(Scopes),
@@ -75,6 +75,8 @@ const Options = Schema.Struct({
    * themselves with exactly these, and can never step up beyond them at servers that hold them to it.
    */
   challengeScopes: Schema.optional(Scopes),
+  /** Lets the challenge of a 403 also name what the token was granted: clients of 2025-11-25 ask for nothing else. */
+  repeatGrantedScopes: Schema.optional(Schema.Boolean),
   /** Scopes to advertise: the few for basic use, because clients may ask for all of them. */
   scopesSupported: Schema.optional(Scopes),
   /** Which scopes a broader scope includes, by the broader one's name. */
@@ -128,8 +130,9 @@ const checked = Options.pipe(
       )
       if (issuers.indexOf(issuer) !== index) issue(["authorizationServers", index], quote(issuer, "is listed twice"))
     })
-    if (options.allowInsecureResource !== true) {
-      issue(["resource"], quote(options.resource, insecureUrl(options.resource)))
+    for (const name of ["resource", "jwksUri"] as const) {
+      const url = options.allowInsecureResource === true ? undefined : options[name]
+      if (url !== undefined) issue([name], quote(url, insecureUrl(url)))
     }
     for (const name of ["requiredScopes", "challengeScopes", "scopesSupported"] as const) {
       // It asks an authorization server for refresh tokens; a resource has no use for it (MCP, refresh tokens).

@@ -7,16 +7,17 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Jose from "jose"
-import * as Base64Url from "../protocol/Base64Url.js"
 import type { AuthConfig } from "./AuthConfig.js"
 import type { AuthError } from "./AuthError.js"
 import { InvalidToken, isAuthError, ServerError } from "./AuthError.js"
 import { Claims } from "./Claims.js"
+import * as TokenDigest from "./TokenDigest.js"
 
 /**
  * Marks what {@link make} made.
@@ -73,6 +74,7 @@ export class Authorizer extends Context.Tag("effect-mcp-auth/server/Authorizer")
  * ```ts
  * import { AuthError, Authorizer, Claims } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
  * import * as Redacted from "effect/Redacted"
  *
  * declare const lookUp: (token: string) => Effect.Effect<Claims.Claims | undefined>
@@ -105,12 +107,21 @@ export const make = (
   }
 }
 
-const containCause = (cause: Cause.Cause<AuthError>): Effect.Effect<never, AuthError> => {
+/**
+ * Leaves interruption and refusals as they are, and makes a `ServerError` of everything else.
+ *
+ * @internal
+ * @since 0.1.0
+ * @category combinators
+ */
+export const containCause = (cause: Cause.Cause<AuthError>): Effect.Effect<never, AuthError> => {
   if (Cause.isInterruptedOnly(cause)) return Effect.failCause(cause)
   const failure = Cause.failureOption(cause)
-  return Option.isSome(failure) && isAuthError(failure.value)
-    ? Effect.fail(failure.value)
-    : Effect.fail(new ServerError({ cause: Cause.squash(cause) }))
+  return Exit.fail(
+    Option.isSome(failure) && isAuthError(failure.value)
+      ? failure.value
+      : new ServerError({ cause: Cause.squash(cause) })
+  )
 }
 
 /**
@@ -249,31 +260,13 @@ export const layerStatic = (
     readonly claims: KnownClaims & { readonly subject: string; readonly scopes: ReadonlyArray<string> }
   }>
 ): Layer.Layer<Authorizer> =>
-  Layer.effect(
-    Authorizer,
-    Effect.map(
-      Effect.forEach(tokens, ({ claims, token }) =>
-        Effect.map(
-          Effect.promise(() => Base64Url.sha256(Redacted.value(token))),
-          (digest) => [digest, claims] as const
-        )
-      ),
-      (entries) => {
-        const byDigest = new Map(entries)
-        return make((credentials) =>
-          Effect.flatMap(
-            Effect.promise(() => Base64Url.sha256(Redacted.value(credentials.token))),
-            (digest) => {
-              const claims = byDigest.get(digest)
-              return claims === undefined
-                ? Effect.fail(unknown)
-                : Effect.succeed(toClaims(claims, credentials, claims.subject))
-            }
-          )
-        )
-      }
-    )
-  )
+  Layer.sync(Authorizer, () => {
+    const byDigest = new Map(tokens.map(({ claims, token }) => [TokenDigest.of(Redacted.value(token)), claims]))
+    return make((credentials) => {
+      const claims = byDigest.get(TokenDigest.of(Redacted.value(credentials.token)))
+      return claims === undefined ? unknown : Effect.succeed(toClaims(claims, credentials, claims.subject))
+    })
+  })
 
 /**
  * An authorizer for tests: it knows exactly the tokens listed, each with its claims or with the refusal it is to meet. The

@@ -3,17 +3,17 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import * as Base64Url from "../protocol/Base64Url.js"
+import { LRUCache } from "lru-cache"
 import * as Authorizer from "./Authorizer.js"
 import type { Claims } from "./Claims.js"
+import * as TokenDigest from "./TokenDigest.js"
 
 /**
- * How much is remembered, and for how long at the most. A token that expires earlier is forgotten earlier. A token that
- * is revoked is accepted for up to `maxAge` more.
+ * How many tokens are remembered, a million at the most, and for how long. A token that expires earlier is forgotten
+ * earlier. A token that is revoked is accepted for up to `maxAge` more. A `capacity` below 1 remembers nothing.
  *
  * @since 0.1.0
  * @category models
@@ -29,31 +29,8 @@ interface Known {
   readonly until: number
 }
 
-/**
- * The accepted tokens, the one used longest ago first. A map by hand, because `effect/Cache` also keeps a trace of every
- * key that it was asked for and does not hold: anybody could fill it with tokens that are refused.
- */
-const makeStore = (capacity: number) => {
-  const entries = new Map<string, Known>()
-  const put = (key: string, known: Known) => {
-    entries.delete(key)
-    entries.set(key, known)
-    for (const oldest of entries.keys()) {
-      if (entries.size <= capacity) break
-      entries.delete(oldest)
-    }
-  }
-  return {
-    put,
-    get: (key: string, now: number): Claims | undefined => {
-      const known = entries.get(key)
-      if (known === undefined) return undefined
-      if (now < known.until) put(key, known)
-      else entries.delete(key)
-      return now < known.until ? known.claims : undefined
-    }
-  }
-}
+/** Memory is set aside for all that may be remembered, so there is a limit to what may be asked for. */
+const MAX_CAPACITY = 1_000_000
 
 /**
  * Remembers the claims of accepted tokens by the digest of the token; refusals and outages are not remembered. Use it
@@ -78,21 +55,27 @@ export const make =
   (options: Options) =>
   (authorizer: Authorizer.Service): Effect.Effect<Authorizer.Service> =>
     Effect.sync(() => {
+      if (!(options.capacity >= 1)) return authorizer
       const maxAge = Duration.toMillis(options.maxAge)
-      const store = makeStore(options.capacity)
-      const authorize: Authorizer.Service["authorize"] = (credentials) =>
-        Effect.gen(function* () {
-          const digest = yield* Effect.promise(() => Base64Url.sha256(Redacted.value(credentials.token)))
-          const key = `${credentials.scheme} ${digest}`
-          const asked = yield* Clock.currentTimeMillis
-          const known = store.get(key, asked)
-          // Which issuers count may depend on the request; what was accepted for another one does not.
-          if (known !== undefined && credentials.issuers.includes(known.issuer)) return known
-          const claims = yield* authorizer.authorize(credentials)
-          // From when it was asked: an answer that was long under way is no younger for it.
-          const until = Math.min(asked + maxAge, (claims.expiresAt ?? Number.POSITIVE_INFINITY) * 1000)
-          if ((yield* Clock.currentTimeMillis) < until) store.put(key, { claims, until })
-          return claims
-        })
-      return Authorizer.make(authorize, { timeout: Duration.infinity })
+      const remembered = new LRUCache<string, Known>({ max: Math.floor(Math.min(options.capacity, MAX_CAPACITY)) })
+      return Authorizer.make(
+        (credentials) =>
+          Effect.clockWith((clock) => {
+            const key = `${credentials.scheme} ${TokenDigest.of(Redacted.value(credentials.token))}`
+            const asked = clock.unsafeCurrentTimeMillis()
+            const known = remembered.get(key)
+            if (known !== undefined && asked >= known.until) remembered.delete(key)
+            // Which issuers count may depend on the request; what was accepted for another one does not.
+            else if (known !== undefined && credentials.issuers.includes(known.claims.issuer)) {
+              return Effect.succeed(known.claims)
+            }
+            return Effect.map(authorizer.authorize(credentials), (claims) => {
+              // From when it was asked: an answer that was long under way is no younger for it.
+              const until = Math.min(asked + maxAge, (claims.expiresAt ?? Number.POSITIVE_INFINITY) * 1000)
+              if (clock.unsafeCurrentTimeMillis() < until) remembered.set(key, { claims, until })
+              return claims
+            })
+          }),
+        { timeout: Duration.infinity }
+      )
     })

@@ -18,6 +18,8 @@ import type { AuthError } from "./AuthError.js"
 export interface Hints {
   readonly resourceMetadataUrl?: string | null | undefined
   readonly requiredScopes?: ReadonlyArray<string> | null | undefined
+  /** What the caller has, where the challenge of a 403 is to repeat it. */
+  readonly grantedScopes?: ReadonlyArray<string> | undefined
 }
 
 /**
@@ -41,7 +43,9 @@ const legal = (text: string): string =>
     .replace(/"/g, "'")
     .replace(/\\/g, "/")
 
-const scopeOf = (scopes: ReadonlyArray<string>): string => Scopes.render(scopes.filter(Scopes.isScopeToken))
+/** What a challenge may name: a resource has no use for refresh tokens (MCP, refresh tokens), whoever was granted them. */
+const scopeOf = (scopes: ReadonlyArray<string>): string =>
+  Scopes.render(scopes.filter((scope) => Scopes.isScopeToken(scope) && scope !== "offline_access"))
 
 /** Parameters that are not for an error to choose. */
 const OWN = ["error", "error_description", "resource_metadata", "scope"]
@@ -140,7 +144,8 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
       // The operation needs what every request needs, too: a client of 2025-11-25 asks for the challenge's set and for
       // nothing else, and would come back with a token that has lost the rest.
       const all = Scopes.union(error.required, required ?? [])
-      const needed = ["scope", scopeOf((all.length > 0 ? all : config.scopesSupported) ?? [])] as const
+      const named = Scopes.union(all.length > 0 ? all : (config.scopesSupported ?? []), hints.grantedScopes ?? [])
+      const needed = ["scope", scopeOf(named)] as const
       return { status: 403, wwwAuthenticate: bearer([code, needed, metadata, description]), body: described }
     }
     case "InvalidRequest":

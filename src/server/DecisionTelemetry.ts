@@ -5,23 +5,33 @@
  */
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
+import * as MetricKey from "effect/MetricKey"
+import * as MetricLabel from "effect/MetricLabel"
 import * as Predicate from "effect/Predicate"
+import * as Tracer from "effect/Tracer"
 import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
 import type { Claims } from "./Claims.js"
 import * as Decision from "./Decision.js"
 
-const decisions = Metric.counter("mcp_auth_decisions", { incremental: true, description: "Decisions by outcome" })
-const counters: Readonly<Record<Decision.Decision["outcome"], Metric.Metric.Counter<number>>> = {
-  Accepted: Metric.tagged(decisions, "outcome", "Accepted"),
-  Missing: Metric.tagged(decisions, "outcome", "Missing"),
-  InvalidToken: Metric.tagged(decisions, "outcome", "InvalidToken"),
-  InsufficientScope: Metric.tagged(decisions, "outcome", "InsufficientScope"),
-  InvalidRequest: Metric.tagged(decisions, "outcome", "InvalidRequest"),
-  ServerError: Metric.tagged(decisions, "outcome", "ServerError")
+type Outcome = Decision.Decision["outcome"]
+
+const decisions = MetricKey.counter("mcp_auth_decisions", { incremental: true, description: "Decisions by outcome" })
+/** A metric of its own for each outcome: one that is tagged by a combinator looks itself up for every decision. */
+const counterOf = (outcome: Outcome): Metric.Metric.Counter<number> =>
+  Metric.fromMetricKey(MetricKey.taggedWithLabels(decisions, [MetricLabel.make("outcome", outcome)]))
+const counters: Readonly<Record<Outcome, Metric.Metric.Counter<number>>> = {
+  Accepted: counterOf("Accepted"),
+  Missing: counterOf("Missing"),
+  InvalidToken: counterOf("InvalidToken"),
+  InsufficientScope: counterOf("InsufficientScope"),
+  InvalidRequest: counterOf("InvalidRequest"),
+  ServerError: counterOf("ServerError")
 }
 const duration = Metric.histogram(
   "mcp_auth_authorize_ms",
@@ -29,19 +39,26 @@ const duration = Metric.histogram(
   "Time to a decision, in milliseconds"
 )
 
-const Caller: unique symbol = Symbol.for("effect-mcp-auth/server/DecisionTelemetry/Caller")
+const callers = new WeakMap<HttpServerRequest.HttpServerRequest, Claims>()
 
 /**
- * Writes on a refusal whose it is, where the caller was known before it was refused. On the refusal itself, because what
- * fails inside of a span comes out of it as a proxy; and so that it does not print.
+ * Notes whose the token of a request was, where the caller was known before it was refused. Beside the refusal and not on
+ * it, because one refusal serves all requests that it fits.
  *
  * @since 0.1.0
- * @category constructors
+ * @category combinators
  */
-export const attribute = <E extends AuthError.AuthError>(error: E, caller: Claims): E =>
-  Object.defineProperty(error, Caller, { value: caller })
+export const attribute = (request: HttpServerRequest.HttpServerRequest, caller: Claims): void => {
+  callers.set(request, caller)
+}
 
-const callerOf = (error: AuthError.AuthError): Claims | undefined => (error as { readonly [Caller]?: Claims })[Caller]
+/**
+ * The caller that {@link attribute} noted.
+ *
+ * @since 0.1.0
+ * @category destructors
+ */
+export const callerOf = (request: HttpServerRequest.HttpServerRequest): Claims | undefined => callers.get(request)
 
 const whoIs = (claims: Claims | undefined) =>
   claims === undefined
@@ -61,25 +78,29 @@ const whoIs = (claims: Claims | undefined) =>
 export const record = (
   result: Claims | AuthError.AuthError,
   caller: Claims | undefined
-): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
-  Effect.gen(function* () {
+): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> => {
+  const refusal = AuthError.isAuthError(result) ? result : undefined
+  const outcome = refusal?._tag ?? "Accepted"
+  const audited = Effect.gen(function* () {
     const { resource } = yield* AuthConfig
     const request = yield* HttpServerRequest.HttpServerRequest
     const at = yield* Clock.currentTimeMillis
-    const refused = AuthError.isAuthError(result)
-    const outcome = refused ? result._tag : "Accepted"
-    yield* Metric.increment(counters[outcome])
     yield* Decision.record(() => ({
       at,
       outcome,
       resource,
       method: request.method,
       path: request.url.split("?", 1)[0] ?? "",
-      ...whoIs(caller ?? (refused ? callerOf(result) : undefined)),
-      ...(refused ? { reason: result._tag === "InvalidToken" ? result.reason : result.message } : {}),
-      ...(refused && result._tag === "InsufficientScope" ? { requiredScopes: result.required } : {})
+      ...whoIs(caller),
+      ...(refusal === undefined ? {} : { reason: refusal._tag === "InvalidToken" ? refusal.reason : refusal.message }),
+      ...(refusal?._tag === "InsufficientScope" ? { requiredScopes: refusal.required } : {})
     }))
   })
+  const counted = Metric.increment(counters[outcome])
+  return Effect.flatMap(Decision.DecisionLog, (log) =>
+    log === undefined ? counted : Effect.zipRight(counted, audited)
+  )
+}
 
 /** A cause by its name, for attributes: its message may say anything. */
 const nameOf = (cause: unknown): string =>
@@ -95,21 +116,33 @@ const attributesOf = (error: AuthError.AuthError): Readonly<Record<string, strin
   ...(error._tag === "ServerError" ? { cause: nameOf(error.cause) } : {})
 })
 
+/** Effect's own tracer keeps no span, and a span costs as much as all the rest of a decision. */
+const keepsNothing = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
 /**
- * Puts the time that a decision took into the histogram, and its outcome, issuer and cause into the span around it.
+ * Puts the time that a decision took into the histogram and, where somebody collects them, makes a span of it, with its
+ * outcome, issuer and cause.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const observe =
-  (started: number) =>
-  (decision: Effect.Effect<Claims, AuthError.AuthError>): Effect.Effect<Claims, AuthError.AuthError> => {
-    const told = (attributes: Readonly<Record<string, string>>) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.zipRight(Metric.update(duration, now - started), Effect.annotateCurrentSpan(attributes))
-      )
-    return Effect.tapBoth(decision, {
-      onSuccess: ({ issuer }) => told({ outcome: "Accepted", issuer }),
-      onFailure: (error) => told(attributesOf(error))
+export const observe = (
+  scheme: string,
+  decision: Effect.Effect<Claims, AuthError.AuthError>
+): Effect.Effect<Claims, AuthError.AuthError> =>
+  Effect.withFiberRuntime((fiber) => {
+    const traced = fiber.currentTracer !== keepsNothing
+    const clock = Context.get(fiber.currentDefaultServices, Clock.Clock)
+    const started = clock.unsafeCurrentTimeMillis()
+    const told = (attributes: () => Readonly<Record<string, string>>) => {
+      const timed = Metric.update(duration, clock.unsafeCurrentTimeMillis() - started)
+      return traced ? Effect.zipRight(timed, Effect.annotateCurrentSpan(attributes())) : timed
+    }
+    const observed = Effect.tapBoth(decision, {
+      onSuccess: ({ issuer }) => told(() => ({ outcome: "Accepted", issuer })),
+      onFailure: (error) => told(() => attributesOf(error))
     })
-  }
+    return traced
+      ? Effect.withSpan(observed, "Authorizer.authorize", { captureStackTrace: false, attributes: { scheme } })
+      : observed
+  })

@@ -6,8 +6,9 @@
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as BearerCredentials from "../protocol/BearerCredentials.js"
 import * as Scopes from "../protocol/Scopes.js"
@@ -81,6 +82,13 @@ const withImplied = (scopes: ReadonlyArray<string>, implied: AuthConfig["implied
 /** Authorizers apply their own tolerance; this is the limit that none of them can exceed. */
 const MAX_TOLERANCE_SECONDS = 300
 
+const foreign = new AuthError.InvalidToken({ reason: "audience", detail: "the audience is not this resource" })
+const expired = new AuthError.InvalidToken({ reason: "expired", description: "The access token has expired" })
+const bound = new AuthError.InvalidToken({
+  reason: "binding",
+  detail: "the token is bound to a key and came as Bearer"
+})
+
 /**
  * Judges what an authorizer accepted, so that none can forget it: the audience names this resource, the token has not
  * expired, is not bound to a key that was not proved, and has the required scopes. Expiry comes before scopes, so that a
@@ -96,15 +104,9 @@ export const judge = (
   scheme: Authorizer.Credentials["scheme"],
   nowMillis: number
 ): Claims | AuthError.InvalidToken | AuthError.InsufficientScope => {
-  if (!Audience.accepts(config, claims.audience)) {
-    return new AuthError.InvalidToken({ reason: "audience", detail: "the audience is not this resource" })
-  }
-  if (claims.expiresAt !== undefined && !(nowMillis < (claims.expiresAt + MAX_TOLERANCE_SECONDS) * 1000)) {
-    return new AuthError.InvalidToken({ reason: "expired", description: "The access token has expired" })
-  }
-  if (claims.confirmation !== undefined && scheme === "Bearer") {
-    return new AuthError.InvalidToken({ reason: "binding", detail: "the token is bound to a key and came as Bearer" })
-  }
+  if (!Audience.accepts(config, claims.audience)) return foreign
+  if (claims.expiresAt !== undefined && !(nowMillis < (claims.expiresAt + MAX_TOLERANCE_SECONDS) * 1000)) return expired
+  if (claims.confirmation !== undefined && scheme === "Bearer") return bound
   const scopes = withImplied(claims.scopes, config.impliedScopes)
   if (Scopes.missing(requiredScopes, scopes).length > 0) {
     return new AuthError.InsufficientScope({ required: requiredScopes })
@@ -112,37 +114,14 @@ export const judge = (
   return scopes === claims.scopes ? claims : new Claims({ ...claims, scopes }, { disableValidation: true })
 }
 
-/** Asks the authorizer and judges what it says, with the time, the outcome and the reason of it. */
-const decide = (
-  authorizer: Authorizer.Service,
-  credentials: Authorizer.Credentials,
-  config: AuthConfig,
-  required: ReadonlyArray<string>
-): Effect.Effect<Claims, AuthError.AuthError> =>
-  Effect.flatMap(Clock.currentTimeMillis, (started) =>
-    authorizer.authorize(credentials).pipe(
-      Effect.flatMap((claims) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          const judged = judge(claims, config, required, credentials.scheme, now)
-          return AuthError.isAuthError(judged)
-            ? Effect.fail(DecisionTelemetry.attribute(judged, claims))
-            : Effect.succeed(judged)
-        })
-      ),
-      Effect.catchAllDefect((cause) => new AuthError.ServerError({ cause })),
-      DecisionTelemetry.observe(started),
-      Effect.withSpan("Authorizer.authorize", {
-        captureStackTrace: false,
-        attributes: { scheme: credentials.scheme }
-      })
-    )
-  )
-
 /** The span of the server holds the URL as it was sent, and this one was sent with a token in it. */
 const redactQuery = (config: AuthConfig): Effect.Effect<void> =>
   Effect.annotateCurrentSpan({ "url.full": config.resource, "url.query": "access_token=<redacted>" })
 
 const unresolved = (error: Tenancy.TenancyError) => new AuthError.ServerError({ retryAfter: 1, cause: error })
+
+/** A failure without the span that `Effect.fail` wraps around it: every property of it would be read through a proxy. */
+const refused = (error: AuthError.AuthError): Effect.Effect<never, AuthError.AuthError> => Exit.fail(error)
 
 /**
  * Authorizes the request at hand.
@@ -154,21 +133,37 @@ export const authorize: Effect.Effect<
   Claims,
   AuthError.AuthError,
   AuthConfig | Authorizer.Authorizer | HttpServerRequest.HttpServerRequest
-> = Effect.gen(function* () {
-  const request = yield* HttpServerRequest.HttpServerRequest
-  const config = yield* AuthConfig
-  const authorizer = yield* Authorizer.Authorizer
-  const tenancy = yield* Tenancy.Tenancy
+> = Effect.contextWithEffect((context) => {
+  const request = Context.get(context, HttpServerRequest.HttpServerRequest)
+  const config = Context.get(context, AuthConfig)
+  const tenancy = Context.get(context, Tenancy.Tenancy)
   const presented = credentials(request, config)
   if (AuthError.isAuthError(presented)) {
-    if (hasTokenInQuery(request.url)) yield* redactQuery(config)
-    return yield* Effect.fail(presented)
+    return hasTokenInQuery(request.url) ? Effect.zipRight(redactQuery(config), refused(presented)) : refused(presented)
   }
-  const issuers = yield* Effect.mapError(Tenancy.authorizationServers(tenancy, config), unresolved)
-  const required = yield* Effect.mapError(Tenancy.requiredScopes(tenancy, config), unresolved)
-  const claims = yield* decide(authorizer, { ...presented, issuers, config }, config, required)
-  yield* DecisionTelemetry.record(claims, claims)
-  return claims
+  const decide = (issuers: ReadonlyArray<string>, required: ReadonlyArray<string>) => {
+    const asked = Context.get(context, Authorizer.Authorizer).authorize({ ...presented, issuers, config })
+    const judged = Effect.flatMap(asked, (claims) =>
+      Effect.clockWith((clock) => {
+        const verdict = judge(claims, config, required, presented.scheme, clock.unsafeCurrentTimeMillis())
+        if (!AuthError.isAuthError(verdict)) return Exit.succeed(verdict)
+        DecisionTelemetry.attribute(request, claims)
+        return refused(verdict)
+      })
+    )
+    return Effect.tap(
+      DecisionTelemetry.observe(presented.scheme, Effect.catchAllCause(judged, Authorizer.containCause)),
+      (claims) => DecisionTelemetry.record(claims, claims)
+    )
+  }
+  if (tenancy.authorizationServers === undefined && tenancy.requiredScopes === undefined) {
+    return decide(config.authorizationServers, config.requiredScopes)
+  }
+  return Effect.flatMap(Effect.mapError(Tenancy.authorizationServers(tenancy, config), unresolved), (issuers) =>
+    Effect.flatMap(Effect.mapError(Tenancy.requiredScopes(tenancy, config), unresolved), (required) =>
+      decide(issuers, required)
+    )
+  )
 })
 
 const encoder = new TextEncoder()
@@ -189,15 +184,15 @@ const render = (refusal: Challenge.Refusal): HttpServerResponse.HttpServerRespon
     }
   })
 
-/** The answer to a request without credentials holds nothing of the request, so each configuration has one. */
-const missingResponses = new WeakMap<AuthConfig, HttpServerResponse.HttpServerResponse>()
+/** What holds nothing of a request is rendered once: each configuration has one answer to a refusal that is made once. */
+const answers = new WeakMap<AuthConfig, WeakMap<AuthError.AuthError, HttpServerResponse.HttpServerResponse>>()
 
 const prepared = (error: AuthError.AuthError, config: AuthConfig): HttpServerResponse.HttpServerResponse => {
-  if (error._tag !== "Missing") return render(Challenge.respond(error, config))
-  const known = missingResponses.get(config)
+  const byError = answers.get(config) ?? new WeakMap<AuthError.AuthError, HttpServerResponse.HttpServerResponse>()
+  const known = byError.get(error)
   if (known !== undefined) return known
   const response = render(Challenge.respond(error, config))
-  missingResponses.set(config, response)
+  answers.set(config, byError.set(error, response))
   return response
 }
 
@@ -220,21 +215,29 @@ const hints = (
     { concurrency: "unbounded" }
   )
 
-/** Counts, records and logs a refusal; says what the tenancy knows of its challenge, nothing where there is no tenancy. */
+/** Counts, records and logs a refusal; gives what its challenge says beyond the configuration, nothing where that is all. */
 const told = (
   error: AuthError.AuthError,
   caller: Claims | undefined
 ): Effect.Effect<Challenge.Hints | undefined, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
-  Effect.gen(function* () {
-    const config = yield* AuthConfig
-    const tenancy = yield* Tenancy.Tenancy
-    yield* DecisionTelemetry.record(error, caller)
-    yield* error._tag === "ServerError"
-      ? Effect.logWarning("Authorization could not be decided", causeOf(error))
-      : Effect.logDebug(`Refused: ${error._tag}`, error.message)
-    // No hint is in the answer to an outage, and a resolver may be the very thing that is out of order.
+  Effect.contextWithEffect((context: Context.Context<AuthConfig | HttpServerRequest.HttpServerRequest>) => {
+    const config = Context.get(context, AuthConfig)
+    const tenancy = Context.get(context, Tenancy.Tenancy)
+    const who = caller ?? DecisionTelemetry.callerOf(Context.get(context, HttpServerRequest.HttpServerRequest))
+    const recorded = Effect.zipRight(
+      DecisionTelemetry.record(error, who),
+      error._tag === "ServerError"
+        ? Effect.logWarning("Authorization could not be decided", causeOf(error))
+        : Effect.logDebug(`Refused: ${error._tag}`, error.message)
+    )
+    const repeats = config.repeatGrantedScopes === true && error._tag === "InsufficientScope"
     const hinted = tenancy.resourceMetadataUrl !== undefined || tenancy.requiredScopes !== undefined
-    return hinted && error._tag !== "ServerError" ? yield* hints(tenancy, config) : undefined
+    // No hint is in the answer to an outage, and a resolver may be the very thing that is out of order.
+    if (error._tag === "ServerError" || !(hinted || repeats)) return Effect.as(recorded, undefined)
+    return Effect.map(Effect.zipRight(recorded, hints(tenancy, config)), (resolved) => ({
+      ...resolved,
+      grantedScopes: repeats ? who?.scopes : undefined
+    }))
   })
 
 /**

@@ -5,6 +5,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import * as Jose from "jose"
+import { LRUCache } from "lru-cache"
 import * as Scopes from "../protocol/Scopes.js"
 import * as Audience from "./Audience.js"
 import type { AuthConfig } from "./AuthConfig.js"
@@ -20,14 +21,24 @@ import type { ClaimPath, TokenProfile } from "./TokenProfile.js"
  */
 export const maxLength = 16 * 1024
 
+/** They name rules, and there are not many of them; a new one costs a stack trace, as any error does. */
+const refusals = new LRUCache<string, InvalidToken>({ max: 256 })
+
 /**
- * A refusal with its reason, and what the log is told.
+ * A refusal with its reason, and what the log is told. `detail` names a rule and nothing of the token, so that each is
+ * made once.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const refuse = (reason: InvalidToken["reason"], detail: string, description?: string): InvalidToken =>
-  new InvalidToken({ reason, detail, ...(description === undefined ? {} : { description }) })
+export const refuse = (reason: InvalidToken["reason"], detail: string, description?: string): InvalidToken => {
+  const key = JSON.stringify([reason, detail, description])
+  const known = refusals.get(key)
+  if (known !== undefined) return known
+  const refusal = new InvalidToken({ reason, detail, ...(description === undefined ? {} : { description }) })
+  refusals.set(key, refusal)
+  return refusal
+}
 
 /**
  * The refusal of an expired token; the one reason that a client is told, because renewing helps.

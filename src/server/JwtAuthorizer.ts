@@ -4,14 +4,14 @@
  * @since 0.1.0
  */
 import * as HttpClient from "@effect/platform/HttpClient"
-import * as Cache from "effect/Cache"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import * as Jose from "jose"
+import { LRUCache } from "lru-cache"
 import * as AuthorizationServerMetadata from "../discovery/AuthorizationServerMetadata.js"
 import * as FetchLimits from "../discovery/FetchLimits.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
@@ -111,49 +111,58 @@ export const make = (
     const client = yield* HttpClient.HttpClient
     const scope = yield* Effect.scope
     const allowInsecure = config.allowInsecureAuthorizationServers
-    const keySets = yield* Cache.make({
-      capacity: MAX_ISSUERS,
-      timeToLive: Duration.infinity,
-      // Uninterruptible, because all who wait for a lookup share the interruption of who was first.
-      lookup: (issuer: string) => {
-        const configured = options?.jwksUri?.[issuer]
-        // The operator chose the issuer and, where it is configured, the URL of its keys. What its metadata names instead
-        // was not.
-        const chosen = [issuer, ...(configured === undefined ? [] : [configured])] as const
-        return JwkSet.make(jwksUri(issuer, configured), options?.keys).pipe(
-          Effect.provideServiceEffect(GuardedHttp.GuardedHttp, GuardedHttp.make({ configured: chosen, allowInsecure })),
-          Effect.provideService(FetchLimits.FetchLimits, limits),
-          Effect.provideService(HttpClient.HttpClient, client),
-          Effect.provideService(Scope.Scope, scope),
-          Effect.uninterruptible
-        )
-      }
-    })
+    const keySets = new LRUCache<string, JwkSet.JwkSet>({ max: MAX_ISSUERS })
+    const keySetOf = (issuer: string): Effect.Effect<JwkSet.JwkSet> => {
+      const known = keySets.get(issuer)
+      if (known !== undefined) return Effect.succeed(known)
+      const configured = options?.jwksUri?.[issuer]
+      // The operator chose the issuer and, where it is configured, the URL of its keys. What its metadata names instead
+      // was not.
+      const chosen = [issuer, ...(configured === undefined ? [] : [configured])] as const
+      return JwkSet.make(jwksUri(issuer, configured), options?.keys).pipe(
+        Effect.provideServiceEffect(GuardedHttp.GuardedHttp, GuardedHttp.make({ configured: chosen, allowInsecure })),
+        Effect.provideService(FetchLimits.FetchLimits, limits),
+        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.provideService(Scope.Scope, scope),
+        Effect.map((made) => {
+          // The first that was made serves all, or a cold burst would fetch more than once.
+          const first = keySets.get(issuer) ?? made
+          keySets.set(issuer, first)
+          return first
+        })
+      )
+    }
 
     const authorize = (credentials: Authorizer.Credentials): Effect.Effect<Claims, AuthError> =>
-      Effect.gen(function* () {
+      Effect.clockWith((clock) => {
         const token = Redacted.value(credentials.token)
-        const now = yield* Clock.currentTimeMillis
+        const now = clock.unsafeCurrentTimeMillis()
         const { issuers } = credentials
         const asked = credentials.config ?? config
         const expected = { algorithms, profile, issuers, config: asked, now: now / 1000, tolerance }
         const unverified = JwtAccessToken.preliminary(token, expected)
-        if (unverified instanceof InvalidToken) return yield* unverified
-        const keySet = yield* keySets.get(unverified.issuer)
-        const keys = yield* keySet.keys(unverified).pipe(
-          Effect.catchTags({
-            UnknownKey: () => JwtAccessToken.refuse("key", "the issuer publishes no key for this token"),
-            JwkSetUnavailable: (cause) => new ServerError({ retryAfter: cause.retryAfter, cause })
+        if (unverified instanceof InvalidToken) return Exit.fail(unverified)
+        const verified = Effect.flatMap(keySetOf(unverified.issuer), (keySet) =>
+          Effect.matchEffect(keySet.keys(unverified), {
+            onFailure: (error) =>
+              Exit.fail(
+                error._tag === "UnknownKey"
+                  ? JwtAccessToken.refuse("key", "the issuer publishes no key for this token")
+                  : new ServerError({ retryAfter: error.retryAfter, cause: error })
+              ),
+            onSuccess: (keys) =>
+              verify(token, keys, {
+                algorithms: [unverified.alg],
+                issuer: unverified.issuer,
+                currentDate: new Date(now),
+                clockTolerance: tolerance
+              })
           })
         )
-        const payload = yield* verify(token, keys, {
-          algorithms: [unverified.alg],
-          issuer: unverified.issuer,
-          currentDate: new Date(now),
-          clockTolerance: tolerance
+        return Effect.flatMap(verified, (payload) => {
+          const claims = JwtAccessToken.toClaims(payload, unverified.issuer, profile)
+          return claims instanceof InvalidToken ? Exit.fail(claims) : Exit.succeed(claims)
         })
-        const claims = JwtAccessToken.toClaims(payload, unverified.issuer, profile)
-        return claims instanceof InvalidToken ? yield* claims : claims
       })
     return Authorizer.make(authorize, { timeout: Duration.infinity })
   })

@@ -16,7 +16,7 @@ import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { HttpClientAuth, StoredGrant, TokenSource, TokenStore } from "effect-mcp-auth/client"
-import { GuardedHttp } from "effect-mcp-auth/discovery"
+import { FetchLimits } from "effect-mcp-auth/discovery"
 import { HttpAppAuth } from "effect-mcp-auth/server"
 import { ScriptedUser } from "effect-mcp-auth/testing"
 import * as FaultyProxy from "../fixtures/FaultyProxy.js"
@@ -42,15 +42,15 @@ const underLoad = Effect.gen(function* () {
   const context = yield* Layer.build(
     TokenSource.layerAuthorizationCode({ resource: server.url }).pipe(
       Layer.provide(ScriptedUser.layer({ redirectUri: "http://127.0.0.1:9/callback" })),
+      Layer.provide(FetchLimits.layer({ timeout: Duration.seconds(4) })),
       Layer.provideMerge(TokenStore.layerMemory),
       Layer.provideMerge(FetchHttpClient.layer)
     )
   )
-  const limits = { timeout: Duration.seconds(4), maxBytes: 256 * 1024, allowInsecure: false }
   const client = HttpClientAuth.transform()(Context.get(context, HttpClient.HttpClient))
   const call = Effect.scoped(
     Effect.flatMap(client.get(server.url), (response) => Effect.as(response.text, response.status))
-  ).pipe(Effect.provide(context), Effect.provideService(GuardedHttp.Limits, limits))
+  ).pipe(Effect.provide(context))
 
   const answers: Array<string> = []
   const record = Effect.matchEffect(call, {

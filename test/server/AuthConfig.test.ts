@@ -125,6 +125,16 @@ describe("AuthConfig", () => {
       assert.isNotEmpty(issuesOf({ ...good, authorizationServers: "http://as.internal", allowInsecureResource: true }))
     })
 
+    it("A23 a jwksUri with https, on loopback, or by the option that also lets the resource be http", () => {
+      const issues = (jwksUri: string, more = {}) => issuesOf({ ...good, jwksUri, ...more })
+      for (const uri of ["https://keys.example/jwks", "http://localhost:3000/jwks", "http://127.0.0.2/jwks"]) {
+        assert.deepStrictEqual(issues(uri), [], uri)
+      }
+      assert.deepStrictEqual(issues("http://mcp.internal/jwks", { allowInsecureResource: true }), [])
+      assert.isNotEmpty(issues("http://mcp.internal/jwks#x", { allowInsecureResource: true }))
+      assert.isNotEmpty(issues("http://mcp.internal/jwks", { allowInsecureAuthorizationServers: true }))
+    })
+
     it("A33 an option that is undefined counts as left out", () => {
       assert.deepStrictEqual(issuesOf({ ...good, issuer: undefined, requiredScopes: undefined }), [])
       assert.deepStrictEqual(made({ requiredScopes: undefined }).requiredScopes, [])

@@ -359,6 +359,51 @@ const table: ReadonlyArray<Row> = [
     }
   },
   {
+    row: "RS-59",
+    name: "what was granted is repeated after what is needed, each once, where it is known",
+    error: new AuthError.InsufficientScope({ required: ["files:write"], description: "no" }),
+    hints: { grantedScopes: ["mcp:read", "mcp:tools", "files:write", "mcp:read"] },
+    expected: {
+      status: 403,
+      wwwAuthenticate: `Bearer error="insufficient_scope", scope="files:write mcp:tools mcp:read", ${M}, error_description="no"`,
+      body: { error: "insufficient_scope", error_description: "no" }
+    }
+  },
+  {
+    row: "RS-59",
+    name: "and does not stand in for what is needed",
+    error: new AuthError.InsufficientScope({ required: [], description: "no" }),
+    config: advertised,
+    hints: { grantedScopes: ["mcp:read"] },
+    expected: {
+      status: 403,
+      wwwAuthenticate: `Bearer error="insufficient_scope", scope="files:read files:write mcp:read", ${M}, error_description="no"`,
+      body: { error: "insufficient_scope", error_description: "no" }
+    }
+  },
+  {
+    row: "RS-09, RS-59",
+    name: "but for what no challenge may name",
+    error: new AuthError.InsufficientScope({ required: ["offline_access"], description: "no" }),
+    hints: { grantedScopes: ["offline_access", "a b", 'c"', "mcp:read"] },
+    expected: {
+      status: 403,
+      wwwAuthenticate: `Bearer error="insufficient_scope", scope="mcp:tools mcp:read", ${M}, error_description="no"`,
+      body: { error: "insufficient_scope", error_description: "no" }
+    }
+  },
+  {
+    row: "RS-59",
+    name: "a 401 repeats nothing",
+    error: new AuthError.InvalidToken({ reason: "expired" }),
+    hints: { grantedScopes: ["mcp:read"] },
+    expected: {
+      status: 401,
+      wwwAuthenticate: `Bearer error="invalid_token", error_description="The access token is not valid", ${M}, scope="mcp:tools"`,
+      body: { error: "invalid_token", error_description: "The access token is not valid" }
+    }
+  },
+  {
     row: "B-08, A21",
     name: "nor is it when a resolver gives it",
     error: AuthError.missing,

@@ -319,4 +319,42 @@ describe("what fails in recording takes nothing from the request, and is logged"
       }
     })
   )
+
+  it.scoped("one refusal may serve many requests: each event names the caller of its own", () =>
+    Effect.gen(function* () {
+      const decisions: Array<Decision.Decision> = []
+      const echo = Authorizer.make(({ token }) =>
+        Effect.as(
+          Effect.yieldNow(),
+          new Claims.Claims({
+            issuer,
+            subject: Redacted.value(token),
+            audience: ["https://other.example"],
+            scopes: [],
+            raw: Redacted.make({})
+          })
+        )
+      )
+      const layer = Layer.mergeAll(
+        Layer.succeed(AuthConfig.AuthConfig, Guarded.configOf()),
+        Layer.succeed(Authorizer.Authorizer, echo),
+        Layer.succeed(Decision.DecisionLog, { record: (one) => Effect.sync(() => void decisions.push(one)) })
+      )
+      const app = yield* adapters["HttpAppAuth"]!(handler, layer)
+      yield* Effect.forEach(
+        Array.from({ length: 40 }, (_, n) => n),
+        (n) => Guarded.send(app, n % 4 === 0 ? { path: `/mcp/${n}` } : { token: `caller-${n}`, path: `/mcp/${n}` }),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        Object.fromEntries(decisions.map(({ path, reason, subject }) => [path, [reason, subject]])),
+        Object.fromEntries(
+          Array.from({ length: 40 }, (_, n) => [
+            `/mcp/${n}`,
+            n % 4 === 0 ? ["Authorization required", undefined] : ["audience", `caller-${n}`]
+          ])
+        )
+      )
+    })
+  )
 })

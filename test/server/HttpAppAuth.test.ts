@@ -10,9 +10,9 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
-import { CurrentClaims } from "../../src/server/Claims.js"
+import { CurrentClaims, requireScopes } from "../../src/server/Claims.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
-import { answerOf, configOf, missingChallenge, requestOf, send } from "./fixtures/Guarded.js"
+import { answerOf, configOf, missingChallenge, requestOf, scopeChallenge, send } from "./fixtures/Guarded.js"
 
 const layer = Layer.merge(
   Authorizer.layerTest({
@@ -31,6 +31,33 @@ class ServerError extends Data.TaggedError("ServerError") {}
 
 describe("HttpAppAuth", () => {
   describe("middleware", () => {
+    const app = HttpAppAuth.middleware(Effect.zipRight(requireScopes("files:write"), whoami))
+
+    const repeated: ReadonlyArray<readonly [repeatGrantedScopes: boolean | undefined, token: string, scope: string]> = [
+      [undefined, "carol", "files:write mcp:tools"],
+      [false, "carol", "files:write mcp:tools"],
+      [true, "carol", "files:write mcp:tools mail:read"],
+      // Refused by the guard itself, and not by the handler.
+      [undefined, "dave", "mcp:tools"],
+      [true, "dave", "mcp:tools mail:read mail:send"],
+      // Another caller's answer is not his.
+      [true, "bob", "files:write mcp:tools"]
+    ]
+    it.effect.each(repeated)("RS-59, RS-54 repeatGrantedScopes %s: %s is told %s", ([option, token, scope]) =>
+      Effect.gen(function* () {
+        const services = Layer.merge(
+          Authorizer.layerTest({
+            bob: { subject: "bob", scopes: ["mcp:tools"] },
+            carol: { subject: "carol", scopes: ["mcp:tools", "mail:read", "offline_access"] },
+            dave: { subject: "dave", scopes: ["mail:read", "mail:send"] }
+          }),
+          Layer.succeed(AuthConfig.AuthConfig, configOf({ repeatGrantedScopes: option }))
+        )
+        const answer = yield* Effect.provide(Effect.scoped(send(app, { method: "POST", token })), services)
+        assert.deepStrictEqual([answer.status, answer.challenge], [403, scopeChallenge(scope)])
+      })
+    )
+
     it.effect("C12 a defect of the app stays a defect", () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(send(HttpAppAuth.middleware(Effect.die("bug")), { token: "bob" }))

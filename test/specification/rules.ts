@@ -207,12 +207,12 @@ export const sections: ReadonlyArray<Section> = [
         "SBP › Scope Minimization",
         `${APPLICATION}, which chooses them; nothing here reads a wildcard`
       ),
-      open(
+      kept(
         "RS-59",
         "N",
-        "The 403 may repeat what was granted, as an option.",
+        "The 403 repeats what was granted, as an option.",
         "derived",
-        "there is no such option; for clients of 2025-11-25 the 403 repeats what every request needs"
+        "server/AuthConfig Challenge Guard"
       ),
       kept(
         "RS-60",

@@ -193,6 +193,12 @@ export const refused: ReadonlyArray<ConfigVector> = [
     url("A23", option, "https://mcp.example.com/#x", FRAGMENT),
     url("A23", option, 5, "Expected string, actual 5")
   ]),
+  url("A23", "jwksUri", "http://mcp.example.com/jwks", SECURE),
+  url("A23", "jwksUri", "http://localhost.example.com/jwks", SECURE),
+  url("A23", "jwksUri", "https:/mcp.example.com/jwks", ABSOLUTE),
+  url("A23", "jwksUri", "https:mcp.example.com/jwks", ABSOLUTE),
+  url("A23", "jwksUri", "file:///jwks", ABSOLUTE),
+  url("A23", "jwksUri", "", ABSOLUTE),
   url("A25", "resourceMetadataUrl", "/relative", ABSOLUTE),
   url("A25", "resourceMetadataUrl", "https://mcp.example.com/doc#x", FRAGMENT),
   url(
