@@ -45,9 +45,7 @@ const bearer = HttpApiSecurity.bearer.pipe(
  * import { Claims, HttpApiAuth } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
- * import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
+ * import * as Schema from "effect/Schema"
  *
  * class Files extends HttpApiGroup.make("files")
  *   .add(HttpApiEndpoint.get("list", "/files").addSuccess(Schema.String))
@@ -97,7 +95,7 @@ const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
       const answer = (error: AuthError, caller?: Claims) =>
         Effect.provideService(from(Gate.refuse(error, caller)), HttpServerRequest.HttpServerRequest, request)
       const refused = (error: AuthError, caller?: Claims) => {
-        HttpApiRefusal.handlersAnswer(source, undefined)
+        HttpApiRefusal.answerWith(source, undefined)
         return Effect.zipRight(Effect.flatMap(answer(error, caller), HttpApiRefusal.send), Effect.fail(error))
       }
       const known = callers.get(source)
@@ -108,7 +106,7 @@ const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
       if (who !== undefined && !who.hasScopes(required)) {
         return yield* refused(new InsufficientScope({ required }), who)
       }
-      HttpApiRefusal.handlersAnswer(source, (error) => answer(error, who))
+      HttpApiRefusal.answerWith(source, (error) => answer(error, who))
       return caller
     })
   })

@@ -51,7 +51,7 @@ const answers = new WeakMap<object, Answer>()
  *
  * @internal
  */
-export const handlersAnswer = (source: object, answer: Answer | undefined): void => {
+export const answerWith = (source: object, answer: Answer | undefined): void => {
   if (answer === undefined) answers.delete(source)
   else answers.set(source, answer)
 }
@@ -106,16 +106,16 @@ const parametersOf = ({ www_authenticate: header }: Body): Readonly<Record<strin
 const missing = Challenge.body(AuthError.missing)
 
 /** What a client can learn of the reason, by the code and by the description. */
-const reasons: Readonly<Record<string, AuthError.InvalidToken["reason"]>> = {
-  insufficient_user_authentication: "authentication",
-  "The access token has expired": "expired"
-}
+const reasons: ReadonlyMap<string, AuthError.InvalidToken["reason"]> = new Map([
+  ["insufficient_user_authentication", "authentication"],
+  ["The access token has expired", "expired"]
+])
 
 const unauthorized = (body: Body): AuthError.Missing | AuthError.InvalidToken => {
   if (body.error === missing.error && body.error_description === missing.error_description) return AuthError.missing
   const { error, error_description, resource_metadata, scope, ...parameters } = parametersOf(body)
   return new AuthError.InvalidToken({
-    reason: reasons[body.error] ?? reasons[body.error_description] ?? "other",
+    reason: reasons.get(body.error) ?? reasons.get(body.error_description) ?? "other",
     description: body.error_description,
     ...(body.error === "invalid_token" ? {} : { code: body.error }),
     ...(Object.keys(parameters).length === 0 ? {} : { parameters })
@@ -172,6 +172,9 @@ export const schema = Schema.Union(
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/** Those of {@link schema} whose headers say something. */
+const statuses: ReadonlyArray<number> = [401, 403, 503] satisfies ReadonlyArray<Challenge.Refusal["status"]>
+
 /** Not every refusal on the way to a server is one of ours: what is no JSON object stays as it is. */
 const extend = (text: string, more: Partial<Body>): string => {
   try {
@@ -194,7 +197,9 @@ export const readHeaders = (client: HttpClient.HttpClient): HttpClient.HttpClien
     client,
     Effect.flatMap((response) => {
       const { "retry-after": retry_after, "www-authenticate": www_authenticate } = response.headers
-      if (response.status < 400 || (retry_after ?? www_authenticate) === undefined) return Effect.succeed(response)
+      if (!statuses.includes(response.status) || (retry_after ?? www_authenticate) === undefined) {
+        return Effect.succeed(response)
+      }
       const more = {
         ...(retry_after === undefined ? {} : { retry_after }),
         ...(www_authenticate === undefined ? {} : { www_authenticate })

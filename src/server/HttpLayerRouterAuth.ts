@@ -59,13 +59,12 @@ const answerForUnknown = (services: Services): Effect.Effect<void, never, HttpLa
       guards
         .filter(({ path }) => target === path || target.startsWith(`${path}/`))
         .sort((left, right) => right.path.length - left.path.length)[0]?.services ?? services
-    yield* router.addGlobalMiddleware(
-      Gate.guardUnknown((effect) =>
-        Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
-          Effect.provide(effect, nearest(url.split("?", 1)[0] ?? ""))
-        )
+    const guard = Gate.guardUnknown((effect) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+        Effect.provide(effect, nearest(url.split("?", 1)[0] ?? ""))
       )
     )
+    yield* router.addGlobalMiddleware<HttpLayerRouter.unhandled, HttpServerRequest.HttpServerRequest>(guard)
   })
 
 /** The services of the guard, which has joined those that answer for unknown routes. */

@@ -321,6 +321,18 @@ describe("what a client of the api gets", () => {
     })
   )
 
+  it.effect.each(["constructor", "__proto__", "toString", ""])("the code %j is only a code", (code) =>
+    Effect.gen(function* () {
+      const client = yield* clientOf(
+        undefined,
+        HttpApiRefusal.readHeaders,
+        () => new Response(body(code), { status: 401 })
+      )
+      const error = yield* Effect.flip(write(client.guarded))
+      assert.deepStrictEqual(error, new InvalidToken({ reason: "other", code, description: "d" }))
+    })
+  )
+
   const body = (error: string) => JSON.stringify({ error, error_description: "d" })
   const waits: ReadonlyArray<readonly [header: string, seconds: number]> = [
     ["30", 30],

@@ -106,9 +106,9 @@ describe("routers", () => {
     >()
     const group = HttpRouter.use(HttpRouter.empty.pipe(HttpRouter.get("/", text(whoami))), HttpAppAuth.middleware)
     launch(HttpServer.serve(group).pipe(Layer.provide(server), Layer.provide(guard)))
-    const forgotten = HttpServer.serve(HttpAppAuth.guardUnknown(HttpRouter.get(router, "/", text(whoami))))
-    // @ts-expect-error no guard at all
-    launch(forgotten.pipe(Layer.provide(server), Layer.provide(guard)))
+    const unguarded = HttpAppAuth.guardUnknown(HttpRouter.get(router, "/", text(whoami)))
+    // @ts-expect-error CurrentClaims is missing: a guard of what is no route guards no route
+    launch(HttpServer.serve(unguarded).pipe(Layer.provide(server), Layer.provide(guard)))
   })
 
   it("the guard of everything", () => {
