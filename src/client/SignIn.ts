@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as GuardedHttp from "../discovery/GuardedHttp.js"
