@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-
 import * as Effect from "effect/Effect"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
 import type * as GuardedHttp from "../discovery/GuardedHttp.js"

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-
 import * as Effect from "effect/Effect"
 import * as AuthorizationServerMetadata from "../discovery/AuthorizationServerMetadata.js"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
