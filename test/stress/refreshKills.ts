@@ -34,6 +34,12 @@ const program = Effect.gen(function* () {
   const tally = { kills: 0, valid: 0, lost: 0, signIns: 0 }
   const wrong: Array<unknown> = []
 
+  const enter = (user: string) =>
+    Effect.zipRight(
+      signIn(user),
+      Effect.sync(() => tally.signIns++)
+    )
+
   /** The life of one grant: a process is killed, and another finds out what is left. */
   const live = (user: string, times: number) =>
     Effect.gen(function* () {
@@ -45,11 +51,6 @@ const program = Effect.gen(function* () {
         PAUSE: "100",
         TIMEOUT: "5"
       }
-      const enter = Effect.gen(function* () {
-        yield* signIn(user)
-        tally.signIns++
-      })
-      yield* enter
       let before = yield* Callers.start(variables)
       yield* before.line("Called")
       while (tally.kills < kills && times-- > 0) {
@@ -68,7 +69,7 @@ const program = Effect.gen(function* () {
           if (isTrue) tally.lost++
           else wrong.push(outcome ?? "ended without a word")
           yield* after.stop
-          yield* enter
+          yield* enter(user)
         }
         before = outcome?.["_tag"] === "Called" ? after : yield* Callers.start(variables)
         yield* before.line("Called")
@@ -76,10 +77,9 @@ const program = Effect.gen(function* () {
       yield* before.stop
     })
 
-  yield* Effect.all(
-    Array.from({ length: grants }, (_, n) => live(`user-${n}`, Math.ceil(kills / grants))),
-    { concurrency: "unbounded", discard: true }
-  )
+  const users = Array.from({ length: grants }, (_, n) => `user-${n}`)
+  yield* Effect.forEach(users, enter)
+  yield* Effect.forEach(users, (user) => live(user, Math.ceil(kills / grants)), { concurrency: "unbounded" })
   const summary = {
     store: environment.STORE,
     seconds: Math.round(((yield* Clock.currentTimeMillis) - started) / 1000),
