@@ -1,0 +1,102 @@
+// Type tests of the seams: what could be forgotten in front of a framework or around a session does not compile.
+import * as HttpServer from "@effect/platform/HttpServer"
+import type { AuthInfo as SdkV1AuthInfo } from "@modelcontextprotocol/sdk/server/auth/types.js"
+import { createMcpHandler, McpServer, type AuthInfo as SdkAuthInfo } from "@modelcontextprotocol/server"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Schema from "effect/Schema"
+import {
+  type AuthConfig,
+  type AuthError,
+  AuthInfo,
+  type Authorizer,
+  Claims,
+  HttpAppAuth,
+  RequestState,
+  SessionBinding,
+  type SessionStore,
+  WebHandlerAuth
+} from "effect-mcp-auth/server"
+import { describe, expectTypeOf, it } from "vitest"
+
+type Needs<A> = A extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+type Fails<A> = A extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
+type Requires<L> = L extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
+
+declare const guard: Layer.Layer<AuthConfig.AuthConfig | Authorizer.Authorizer>
+const mcp = createMcpHandler(() => new McpServer({ name: "types", version: "1.0.0" }))
+
+describe("WebHandlerAuth", () => {
+  it("authorize runs only where there is a configuration and an authorizer", () => {
+    const decision = WebHandlerAuth.authorize(new Request("https://mcp.example.com"))
+    expectTypeOf<Needs<typeof decision>>().toEqualTypeOf<AuthConfig.AuthConfig | Authorizer.Authorizer>()
+    expectTypeOf<Fails<typeof decision>>().toEqualTypeOf<never>()
+    // @ts-expect-error AuthConfig and Authorizer are missing
+    Effect.runPromise(decision)
+    ManagedRuntime.make(guard).runPromise(decision)
+  })
+
+  it("a refusal cannot be taken for a caller", async () => {
+    const caller = await ManagedRuntime.make(guard).runPromise(WebHandlerAuth.authorize({} as Request))
+    // @ts-expect-error it may be a Response
+    caller.claims
+    if (!(caller instanceof Response)) expectTypeOf(caller.claims).toEqualTypeOf<Claims.Claims>()
+  })
+
+  it("admit without the guard asks for claims that nobody has", () => {
+    const forgotten = WebHandlerAuth.admit(SessionBinding.middleware)({} as Request)
+    expectTypeOf<Needs<typeof forgotten>>().toEqualTypeOf<
+      AuthConfig.AuthConfig | Claims.CurrentClaims | SessionStore.SessionStore
+    >()
+    // @ts-expect-error CurrentClaims and SessionStore are missing
+    ManagedRuntime.make(guard).runPromise(forgotten)
+    const guarded = WebHandlerAuth.admit((app) => HttpAppAuth.middleware(SessionBinding.middleware(app)))({} as Request)
+    expectTypeOf<Needs<typeof guarded>>().toEqualTypeOf<
+      AuthConfig.AuthConfig | Authorizer.Authorizer | SessionStore.SessionStore
+    >()
+    expectTypeOf<Fails<typeof guarded>>().toEqualTypeOf<never>()
+  })
+
+  it("a web handler is served behind the guard only", () => {
+    const app = WebHandlerAuth.fromWebHandler(mcp.fetch)
+    expectTypeOf<Requires<ReturnType<typeof HttpServer.serve<Fails<typeof app>, Needs<typeof app>>>>>().toEqualTypeOf<
+      HttpServer.HttpServer | AuthConfig.AuthConfig | Claims.CurrentClaims
+    >()
+    const guarded = HttpServer.serve(HttpAppAuth.middleware(app))
+    expectTypeOf<Requires<typeof guarded>>().toEqualTypeOf<
+      HttpServer.HttpServer | AuthConfig.AuthConfig | Authorizer.Authorizer
+    >()
+  })
+})
+
+describe("AuthInfo", () => {
+  it("is what both official SDKs take", () => {
+    expectTypeOf<AuthInfo.AuthInfo>().toExtend<SdkAuthInfo>()
+    expectTypeOf<AuthInfo.AuthInfo>().toExtend<SdkV1AuthInfo>()
+    const subject = Effect.map(Claims.CurrentClaims, (claims) => claims.subject)
+    expectTypeOf(AuthInfo.provide(subject, {} as SdkAuthInfo | undefined)).toEqualTypeOf<
+      Effect.Effect<string, AuthError.Missing>
+    >()
+  })
+
+  it("holds no token that could be passed on", () => {
+    expectTypeOf<AuthInfo.AuthInfo["token"]>().toEqualTypeOf<"">()
+  })
+})
+
+describe("SessionBinding and RequestState", () => {
+  it("are nothing without a caller", () => {
+    expectTypeOf<Needs<ReturnType<typeof SessionBinding.bind>>>().toEqualTypeOf<
+      Claims.CurrentClaims | SessionStore.SessionStore
+    >()
+    expectTypeOf<Needs<ReturnType<typeof SessionBinding.verify>>>().toEqualTypeOf<
+      Claims.CurrentClaims | SessionStore.SessionStore
+    >()
+    const states = RequestState.make({ schema: Schema.NumberFromString })
+    expectTypeOf<Needs<typeof states>>().toEqualTypeOf<RequestState.RequestStateKeys>()
+    const use = Effect.flatMap(states, ({ open, seal }) => Effect.flatMap(seal(1, "p"), (state) => open(state, "p")))
+    expectTypeOf<Needs<typeof use>>().toEqualTypeOf<RequestState.RequestStateKeys | Claims.CurrentClaims>()
+    expectTypeOf<Fails<typeof use>>().toEqualTypeOf<RequestState.RequestStateError>()
+  })
+})
