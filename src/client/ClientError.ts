@@ -12,35 +12,18 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
 import type { FetchError } from "../discovery/GuardedHttp.js"
+import { at, common, describe, id, Step } from "./ErrorFields.js"
 import type { SignInRequired } from "./SignInRequired.js"
 
-/**
- * The steps of obtaining a token.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Step = Schema.Literal("Discovery", "Registration", "Authorization", "Token", "Storage", "Request")
-
-/**
- * @since 0.1.0
- * @category models
- */
-export type Step = typeof Step.Type
-
-const id = (name: string) => `effect-mcp-auth/client/${name}`
-
-const common = {
-  rule: Schema.String,
-  detail: Schema.String,
-  trace: Schema.optionalWith(DiscoveryTrace.DiscoveryTrace, { default: () => [] })
-}
-
-const at = (step: Step) => ({ ...common, step: Schema.optionalWith(Step, { default: () => step }) })
-
-type Described = { readonly detail: string; readonly rule: string }
-
-const describe = (error: Described): string => `${error.detail} (${error.rule})`
+export {
+  /**
+   * The steps of obtaining a token.
+   *
+   * @since 0.1.0
+   * @category schemas
+   */
+  Step
+} from "./ErrorFields.js"
 
 /**
  * No authorization server can be used for the endpoint, and asking again will not change it. `NoMetadata`: the resource

@@ -15,6 +15,7 @@ import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable } from "./ClientError.js"
 import * as DynamicRegistration from "./DynamicRegistration.js"
 import * as RegistrationChoice from "./RegistrationChoice.js"
+import * as StoredRegistration from "./StoredRegistration.js"
 import type * as TokenStore from "./TokenStore.js"
 
 interface Registered {
@@ -143,7 +144,7 @@ export const obtain = (
     const choice = RegistrationChoice.choose(options, metadata)
     if (choice._tag !== "Dynamic") return yield* configured(options, metadata)
     yield* DiscoveryTrace.decide("registration: Dynamic", choice.reason)
-    const kept = yield* DynamicRegistration.load(issuer, redirectUri, yield* Clock.currentTimeMillis)
+    const kept = yield* StoredRegistration.load(issuer, redirectUri, yield* Clock.currentTimeMillis)
     if (Option.isSome(kept)) {
       yield* DiscoveryTrace.decide("use the registration of an earlier sign-in", "same issuer, same redirect URI")
       return ClientRegistration.Dynamic(kept.value)
@@ -191,7 +192,7 @@ export const recall = (
     if (options.metadataDocument?.url === clientId) {
       return Option.some(yield* fromDocument(options, clientId, issuer, supported))
     }
-    const kept = yield* DynamicRegistration.load(issuer, redirectUri, yield* Clock.currentTimeMillis)
+    const kept = yield* StoredRegistration.load(issuer, redirectUri, yield* Clock.currentTimeMillis)
     return Option.map(
       Option.filter(kept, (registration) => registration.clientId === clientId),
       (registration) => ClientRegistration.Dynamic(registration)
@@ -208,5 +209,5 @@ export const forget = (
   registration: ClientRegistration
 ): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
   registration._tag === "Dynamic"
-    ? DynamicRegistration.remove(registration.issuer, registration.redirectUri)
+    ? StoredRegistration.remove(registration.issuer, registration.redirectUri)
     : Effect.void

@@ -1,5 +1,5 @@
 /**
- * Dynamic client registration (RFC 7591): what is sent, what came back, and what is kept of it.
+ * Dynamic client registration (RFC 7591): what is sent, and what came back.
  *
  * @since 0.1.0
  */
@@ -10,11 +10,11 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
-import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { isLoopbackHost } from "../protocol/Loopback.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable, unavailable } from "./ClientError.js"
-import * as TokenStore from "./TokenStore.js"
+import * as StoredRegistration from "./StoredRegistration.js"
+import type * as TokenStore from "./TokenStore.js"
 
 /**
  * What to say when registering: the name shown to the person, further client metadata (RFC 7591 §2), and the token that
@@ -28,100 +28,6 @@ export interface Options {
   readonly clientName?: string | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
   readonly initialAccessToken?: Redacted.Redacted<string> | undefined
-}
-
-/**
- * A client that was registered. `redirectUri` is empty for one that asks people in another way (RFC 8628).
- *
- * @since 0.1.0
- * @category models
- */
-export interface DynamicRegistration {
-  readonly issuer: string
-  readonly clientId: string
-  readonly redirectUri: string
-  readonly authentication: ClientAuthentication.ClientAuthentication
-}
-
-/**
- * A registration as it is stored.
- *
- * @internal
- */
-export const Stored = Schema.Struct({
-  schemaVersion: Schema.Literal(1),
-  issuer: Schema.String,
-  clientId: Schema.String,
-  redirectUri: Schema.String,
-  method: Schema.Literal("none", "client_secret_basic", "client_secret_post"),
-  clientSecret: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
-  secretExpiresAt: Schema.optional(Schema.Number)
-})
-
-/**
- * The registrations of a store, by {@link keyOf}.
- *
- * @internal
- */
-export const stored = TokenStore.records(Stored)
-
-/**
- * Where the registration at an issuer for a redirect URI is.
- *
- * @internal
- */
-export const keyOf = (issuer: string, redirectUri: string) => TokenStore.key("registration", issuer, redirectUri)
-
-const toRegistration = (record: typeof Stored.Type): Option.Option<DynamicRegistration> =>
-  Option.map(
-    Option.fromNullable(
-      ClientAuthentication.choose({ clientSecret: record.clientSecret, method: record.method }, undefined)
-    ),
-    (authentication) => ({
-      issuer: record.issuer,
-      clientId: record.clientId,
-      redirectUri: record.redirectUri,
-      authentication
-    })
-  )
-
-/**
- * The registration that is kept for an issuer and a redirect URI. One whose secret has expired is none (RFC 7591 §3.2.1).
- *
- * @since 0.1.0
- * @category accessors
- */
-export const load = (
-  issuer: string,
-  redirectUri: string,
-  now: number
-): Effect.Effect<Option.Option<DynamicRegistration>, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.map(
-    stored.read(keyOf(issuer, redirectUri)),
-    Option.flatMap(({ value }) =>
-      value.secretExpiresAt !== undefined && value.secretExpiresAt <= now ? Option.none() : toRegistration(value)
-    )
-  )
-
-/**
- * Removes what is kept for an issuer and a redirect URI.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const remove = (
-  issuer: string,
-  redirectUri: string
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
-  const key = keyOf(issuer, redirectUri)
-  return Effect.flatMap(
-    stored.read(key),
-    Option.match({
-      onNone: () => Effect.void,
-      onSome: ({ version }) =>
-        Effect.asVoid(stored.write(key, { expected: Option.some(version), value: Option.none() }))
-    })
-  )
 }
 
 /**
@@ -194,7 +100,7 @@ const accept = (
   requested: (typeof registrable)[number],
   issuer: string,
   redirectUri: string
-): typeof Stored.Type | string => {
+): typeof StoredRegistration.Stored.Type | string => {
   const method = registrable.find((name) => name === (response.token_endpoint_auth_method ?? requested))
   if (method === undefined) return `it registered the authentication method ${response.token_endpoint_auth_method}`
   if (method !== "none" && !response.client_secret) return `it registered ${method} and gave no secret`
@@ -228,7 +134,7 @@ export const register = (
   metadata: AuthorizationServerMetadata,
   redirectUri: string
 ): Effect.Effect<
-  DynamicRegistration,
+  StoredRegistration.DynamicRegistration,
   RegistrationFailed | TokenUnavailable | TokenStoreError,
   GuardedHttp.GuardedHttp | TokenStore.TokenStore
 > =>
@@ -250,8 +156,8 @@ export const register = (
     if (jwks !== undefined && jwksUri !== undefined) {
       return yield* refuse("InvalidConfiguration", "jwks and jwks_uri must not both be there (RFC 7591 section 2)")
     }
-    const key = keyOf(issuer, redirectUri)
-    const before = Option.map(yield* stored.read(key), ({ version }) => version)
+    const key = StoredRegistration.keyOf(issuer, redirectUri)
+    const before = Option.map(yield* StoredRegistration.stored.read(key), ({ version }) => version)
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
       const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")
@@ -289,12 +195,12 @@ export const register = (
     )
     const record = accept(decoded, body.token_endpoint_auth_method, issuer, redirectUri)
     if (typeof record === "string") return yield* refuse("Unacceptable", record)
-    const registration = toRegistration(record)
+    const registration = StoredRegistration.toRegistration(record)
     if (Option.isNone(registration)) return yield* refuse("Unacceptable", "it cannot be used")
-    const isKept = yield* stored.write(key, { expected: before, value: Option.some(record) })
+    const isKept = yield* StoredRegistration.stored.write(key, { expected: before, value: Option.some(record) })
     if (isKept) return registration.value
     // Somebody was faster, and sign-ins may have begun with theirs; ours could not be found again to refresh with.
-    const winner = yield* load(issuer, redirectUri, yield* Clock.currentTimeMillis)
+    const winner = yield* StoredRegistration.load(issuer, redirectUri, yield* Clock.currentTimeMillis)
     return Option.getOrElse(winner, () => registration.value)
   }).pipe(
     Effect.withSpan("ClientRegistration.register", {

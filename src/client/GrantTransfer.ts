@@ -12,10 +12,10 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { TokenStoreError } from "./ClientError.js"
-import * as DynamicRegistration from "./DynamicRegistration.js"
 import * as EncryptedStore from "./EncryptedStore.js"
 import type { EncryptionKeys } from "./EncryptionKeys.js"
 import * as StoredGrant from "./StoredGrant.js"
+import * as StoredRegistration from "./StoredRegistration.js"
 import * as TokenStore from "./TokenStore.js"
 import { storeFails } from "./VersionedStore.js"
 
@@ -25,7 +25,7 @@ const Transfer = Schema.parseJson(
     schemaVersion: Schema.Literal(1),
     endpoint: Schema.String,
     grant: StoredGrant.StoredGrant,
-    registration: Schema.optional(DynamicRegistration.Stored)
+    registration: Schema.optional(StoredRegistration.Stored)
   })
 )
 
@@ -66,7 +66,7 @@ export const exportGrant = (
     const found = yield* StoredGrant.find(owner)
     if (Option.isNone(found)) return Option.none()
     const { value: grant } = found.value
-    const kept = yield* DynamicRegistration.stored.read(DynamicRegistration.keyOf(grant.issuer, grant.redirectUri))
+    const kept = yield* StoredRegistration.stored.read(StoredRegistration.keyOf(grant.issuer, grant.redirectUri))
     const registration = Option.filter(kept, ({ value }) => value.clientId === grant.clientId)
     const text = encode({
       schemaVersion: 1,
@@ -134,12 +134,12 @@ export const importGrant = (
       else if (before.issuedAt > grant.issuedAt) yield* refuse("Newer")
     }
     if (registration !== undefined) {
-      const place = DynamicRegistration.keyOf(registration.issuer, registration.redirectUri)
-      const kept = yield* DynamicRegistration.stored.read(place)
+      const place = StoredRegistration.keyOf(registration.issuer, registration.redirectUri)
+      const kept = yield* StoredRegistration.stored.read(place)
       if (Option.isSome(kept) && kept.value.value.clientId !== registration.clientId) yield* refuse("OtherRegistration")
       if (!Option.exists(kept, ({ value }) => value.clientId === registration.clientId)) {
         const expected = Option.map(kept, ({ version }) => version)
-        yield* DynamicRegistration.stored.write(place, { expected, value: Option.some(registration) })
+        yield* StoredRegistration.stored.write(place, { expected, value: Option.some(registration) })
       }
     }
     yield* StoredGrant.replace(owner, grant)

@@ -58,7 +58,7 @@ describe("who gets in (E2, E3, E4, RS-30)", () => {
 
   it.scopedLive("the document is beside it", () =>
     Effect.gen(function* () {
-      const send = yield* Web.serve(HttpLayerRouterAuth.layerMetadata.pipe(Layer.provide(config)))
+      const send = yield* Web.serve(Layer.orDie(HttpLayerRouterAuth.layerMetadata).pipe(Layer.provide(config)))
       const answer = yield* send("", { path: metadataUrl.slice("https://mcp.example.com".length), method: "GET" })
       assert.strictEqual(Reflect.get(Object(answer.body), "resource"), "https://mcp.example.com/mcp")
     })

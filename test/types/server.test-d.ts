@@ -223,7 +223,7 @@ describe("McpServerAuth", () => {
     const unguarded = HttpLayerRouter.serve(Layer.provide(registered, McpServer.layerHttpRouter(options))).pipe(
       Layer.provide(server)
     )
-    // @ts-expect-error ToolScopes is missing
+    // @ts-expect-error GuardedServer is missing
     launch(unguarded)
     // @ts-expect-error and nothing else that guards provides it
     launch(unguarded.pipe(Layer.provide(guard)))
@@ -242,7 +242,7 @@ describe("McpServerAuth", () => {
       Db | Tool.HandlersFor<(typeof both)["tools"]>
     >()
     expectTypeOf<Requires<ReturnType<typeof McpServerAuth.toolkit<(typeof both)["tools"]>>>>().toEqualTypeOf<
-      Db | Tool.HandlersFor<(typeof both)["tools"]> | McpServer.McpServer | McpServerAuth.ToolScopes
+      Db | Tool.HandlersFor<(typeof both)["tools"]> | McpServerAuth.GuardedServer
     >()
   })
 

@@ -1,0 +1,110 @@
+/**
+ * What is kept of a client that was registered dynamically.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
+import type { TokenStoreError } from "./ClientError.js"
+import * as TokenStore from "./TokenStore.js"
+
+/**
+ * A client that was registered. `redirectUri` is empty for one that asks people in another way (RFC 8628).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DynamicRegistration {
+  readonly issuer: string
+  readonly clientId: string
+  readonly redirectUri: string
+  readonly authentication: ClientAuthentication.ClientAuthentication
+}
+
+/**
+ * A registration as it is stored.
+ *
+ * @internal
+ */
+export const Stored = Schema.Struct({
+  schemaVersion: Schema.Literal(1),
+  issuer: Schema.String,
+  clientId: Schema.String,
+  redirectUri: Schema.String,
+  method: Schema.Literal("none", "client_secret_basic", "client_secret_post"),
+  clientSecret: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
+  secretExpiresAt: Schema.optional(Schema.Number)
+})
+
+/**
+ * The registrations of a store, by {@link keyOf}.
+ *
+ * @internal
+ */
+export const stored = TokenStore.records(Stored)
+
+/**
+ * Where the registration at an issuer for a redirect URI is.
+ *
+ * @internal
+ */
+export const keyOf = (issuer: string, redirectUri: string) => TokenStore.key("registration", issuer, redirectUri)
+
+/**
+ * The client of a record, if it can still authenticate.
+ *
+ * @internal
+ */
+export const toRegistration = (record: typeof Stored.Type): Option.Option<DynamicRegistration> =>
+  Option.map(
+    Option.fromNullable(
+      ClientAuthentication.choose({ clientSecret: record.clientSecret, method: record.method }, undefined)
+    ),
+    (authentication) => ({
+      issuer: record.issuer,
+      clientId: record.clientId,
+      redirectUri: record.redirectUri,
+      authentication
+    })
+  )
+
+/**
+ * The registration that is kept for an issuer and a redirect URI. One whose secret has expired is none (RFC 7591 §3.2.1).
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const load = (
+  issuer: string,
+  redirectUri: string,
+  now: number
+): Effect.Effect<Option.Option<DynamicRegistration>, TokenStoreError, TokenStore.TokenStore> =>
+  Effect.map(
+    stored.read(keyOf(issuer, redirectUri)),
+    Option.flatMap(({ value }) =>
+      value.secretExpiresAt !== undefined && value.secretExpiresAt <= now ? Option.none() : toRegistration(value)
+    )
+  )
+
+/**
+ * Removes what is kept for an issuer and a redirect URI.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const remove = (
+  issuer: string,
+  redirectUri: string
+): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
+  const key = keyOf(issuer, redirectUri)
+  return Effect.flatMap(
+    stored.read(key),
+    Option.match({
+      onNone: () => Effect.void,
+      onSome: ({ version }) =>
+        Effect.asVoid(stored.write(key, { expected: Option.some(version), value: Option.none() }))
+    })
+  )
+}
