@@ -113,8 +113,7 @@ export const fromKeyring = (
   service: string,
   load: () => Promise<Keyring>
 ): Effect.Effect<Keychain, TokenStoreError> => {
-  const failed = (why: unknown) =>
-    storeFails("open", service, `the keychain cannot be used: ${why instanceof Error ? why.message : String(why)}`)
+  const failed = (why: string) => storeFails("open", service, `the keychain cannot be used: ${why}`)
   const timely = Effect.timeoutFail({ duration: "2 minutes", onTimeout: () => "no answer in two minutes" })
   return Effect.tryPromise({ try: load, catch: String }).pipe(
     Effect.catchAll(() => failed("the package @napi-rs/keyring is not installed")),
@@ -125,7 +124,7 @@ export const fromKeyring = (
       ) =>
         Effect.tryPromise({
           try: (signal) => run(new AsyncEntry(service, name, { linux: { store: "secret-service" } }), signal),
-          catch: (cause) => cause
+          catch: String
         }).pipe(timely, Effect.catchAll(failed))
       return {
         get: (name) =>
