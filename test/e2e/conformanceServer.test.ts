@@ -218,10 +218,10 @@ it.scopedLive(
           })
       )
       yield* Effect.sleep("300 millis")
-      assert.strictEqual(yield* Effect.timeout(end("SIGTERM"), "40 seconds"), 0)
+      assert.strictEqual(yield* Effect.timeout(end("SIGTERM"), "70 seconds"), 0)
       yield* Effect.promise(() => closed)
       // Bun notes that it has given up on a request.
       assert.strictEqual(output().replace(/^warn: Bun\.serve\(\) timed out.*\n/m, ""), `ready ${url}\n`)
     }),
-  90_000
+  120_000
 )

@@ -7,7 +7,7 @@ import { laws } from "./fixtures/SessionStoreLaws.js"
 describe("SessionStore.layerMemory", () => {
   laws(layerMemory({ idle: "1 hour" }), TestClock.adjust("31 minutes"), it.effect as typeof it.live)
 
-  it.effect("holds no more than its capacity, and drops what was used longest ago (SEC-41)", () =>
+  it.effect("holds no more than its capacity, and drops what was used longest ago (SEC-41, G7)", () =>
     Effect.gen(function* () {
       const store = yield* SessionStore
       yield* store.bind("kept", "alice")

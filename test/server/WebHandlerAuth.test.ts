@@ -95,7 +95,7 @@ describe("WebHandlerAuth", () => {
       })
     )
 
-    it.effect("refuses with the response of the failure table (RS-20, RS-50)", () =>
+    it.effect("refuses with the response of the failure table (RS-50, C16)", () =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* refusal(requestOf()), [401, missingChallenge])
         assert.deepStrictEqual(yield* refusal(requestOf({ token: "nobody" })), [401, invalidChallenge()])

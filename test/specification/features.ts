@@ -173,7 +173,7 @@ export const sections: ReadonlyArray<Section> = [
       noFeature("G4", "Denied looks like absent.", LATER_POLICY),
       noFeature("G5", "Listed, and not callable.", LATER_POLICY),
       noFeature("G6", "Grants.", "out of scope"),
-      noFeature("G7", "Session limits; a security checklist.", "later issue: sessions; this document is the checklist")
+      feature("G7", "Session limits; this document is the checklist.", "server/SessionStore")
     ]
   },
   {

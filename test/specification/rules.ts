@@ -14,7 +14,6 @@ const SUM = "the sum of the rows of this document"
 const HTTP = "this library is for HTTP; on other transports it is not used"
 const BEHIND = "for the MCP server behind the guard"
 const APPLICATION = "for the application"
-const LATER_SESSIONS = "later issue: what is stored is bound to the caller by `SessionBinding`"
 const LATER_EMA = "later issue: enterprise-managed authorization"
 const LATER_DPOP = "later issue: DPoP"
 const LATER_MTLS = "later issue: mutual TLS"
@@ -160,8 +159,8 @@ export const sections: ReadonlyArray<Section> = [
       ),
       kept("RS-41", "N", "Caches are keyed by a digest and end with `exp`.", "7662 §4", "server/CachedAuthorizer"),
       leftOut("RS-42", "M", "Private results are shared between no two callers.", "Caching", BEHIND),
-      leftOut("RS-43", "M", "`requestState` is input of an attacker.", "Multi round-trip", LATER_SESSIONS),
-      leftOut("RS-44", "M", "Tasks and state belong to the caller who made them.", "Tasks; SBP", LATER_SESSIONS),
+      kept("RS-43", "M", "`requestState` is input of an attacker.", "Multi round-trip", "server/RequestState"),
+      kept("RS-44", "M", "Tasks and state belong to the caller who made them.", "Tasks; SBP", "server/RequestState"),
       leftOut("RS-45", "Y", "Lists may vary with the scopes.", "Server features", "later issue: listing by policy")
     ]
   },
@@ -579,9 +578,15 @@ export const sections: ReadonlyArray<Section> = [
         "M",
         "Every request is authorized; a session id proves nothing.",
         "SBP › Hijacking",
-        "server/Guard"
+        "server/Guard SessionBinding"
       ),
-      leftOut("SEC-41", "S", "Session ids are unpredictable and bound to the caller.", "SBP", LATER_SESSIONS),
+      kept(
+        "SEC-41",
+        "S",
+        "Session ids are unpredictable and bound to the caller.",
+        "SBP",
+        "server/SessionBinding SessionStore"
+      ),
       kept("SEC-42", "N", "The caller is issuer and subject of the verified token.", "SBP", "server/Claims Guard"),
       leftOut("SEC-50", "MN", "URL elicitation in the place of authorization.", "Elicitation", BEHIND),
       kept("SEC-60", "N", "Mix-up: `iss`, and state bound to the issuer.", "Sec › Mix-Up", "client/AuthorizationCode")

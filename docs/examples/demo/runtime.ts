@@ -21,7 +21,8 @@ const bun = async (): Promise<Runtime> => {
   ])
   return {
     name: `Bun ${process.versions["bun"]}`,
-    server: (port) => BunHttpServer.layerServer({ port, hostname: "127.0.0.1" }),
+    // Longer than the pause between two signs of life of the official SDK's streams.
+    server: (port) => BunHttpServer.layerServer({ port, hostname: "127.0.0.1", idleTimeout: 30 }),
     browser: BunAuthorizeUser.layer(),
     runMain: (program) => BunRuntime.runMain(program, { disableErrorReporting: true })
   }
