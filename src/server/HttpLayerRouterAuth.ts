@@ -55,16 +55,15 @@ const answerForUnknown = (services: Services): Effect.Effect<void, never, HttpLa
     if (known !== undefined) return void known.push({ path, services })
     const guards = [{ path, services }]
     guardsOf.set(router, guards)
-    const nearest = (target: string) =>
-      guards
-        .filter(({ path }) => target === path || target.startsWith(`${path}/`))
-        .sort((left, right) => right.path.length - left.path.length)[0]?.services ?? services
-    const guard = Gate.guardUnknown((effect) =>
-      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
-        Effect.provide(effect, nearest(url.split("?", 1)[0] ?? ""))
-      )
-    )
-    yield* router.addGlobalMiddleware<HttpLayerRouter.unhandled, HttpServerRequest.HttpServerRequest>(guard)
+    const nearest: Gate.Source<never> = (effect) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+        const target = url.split("?", 1)[0] ?? ""
+        const covering = guards
+          .filter(({ path }) => target === path || target.startsWith(`${path}/`))
+          .sort((left, right) => right.path.length - left.path.length)
+        return Effect.provide(effect, covering[0]?.services ?? services)
+      })
+    yield* router.addGlobalMiddleware(Gate.guardUnknown(nearest))
   })
 
 /** The services of the guard, which has joined those that answer for unknown routes. */
