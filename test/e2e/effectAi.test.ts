@@ -1,17 +1,25 @@
 /**
- * An `@effect/ai` MCP server behind the guard, with the official clients of its era and their own OAuth. Clients that
- * negotiate revision 2026-07-28 wait for an answer that `@effect/ai` 0.37 does not give.
+ * An `@effect/ai` MCP server behind the guard, and one declaration of what its operations need: a 403 to a raw client, a
+ * step-up for ours and for the official ones of its era, and the form that ChatGPT reads. Clients that negotiate revision
+ * 2026-07-28 wait for an answer that `@effect/ai` 0.37 does not give.
  */
+import * as McpServer from "@effect/ai/McpServer"
 import * as Tool from "@effect/ai/Tool"
 import * as Toolkit from "@effect/ai/Toolkit"
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import { assert, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { FetchAuth, HttpClientAuth, Refusal, TokenSource, TokenStore } from "effect-mcp-auth/client"
 import { McpServerAuth } from "effect-mcp-auth/mcp"
+import { WwwAuthenticate } from "effect-mcp-auth/protocol"
 import { Claims, HttpLayerRouterAuth } from "effect-mcp-auth/server"
+import { ScriptedUser } from "effect-mcp-auth/testing"
 import { machine, machineToken } from "../fixtures/machineToken.js"
 import * as OfficialClient from "../fixtures/OfficialClient.js"
 import * as ProtectedServer from "../fixtures/ProtectedServer.js"
@@ -30,34 +38,67 @@ const handlers = tools.toLayer({
   write_note: () => Effect.map(Claims.CurrentClaims, ({ subject }) => ({ note: `written by ${subject}` }))
 })
 
-const routes = Layer.merge(
-  McpServerAuth.toolkit(tools).pipe(
-    Layer.provide(handlers),
-    Layer.provide(McpServerAuth.layerHttpRouter({ name: "effect-ai", version: "1.0.0", path: "/mcp" }))
-  ),
-  HttpLayerRouterAuth.layerMetadata
-)
+const subject = Effect.map(Claims.CurrentClaims, (caller) => `for ${caller.subject}`)
 
-class Shared extends Context.Tag("Shared")<Shared, ProtectedServer.ProtectedServer>() {}
-
-const shared = Layer.scoped(
-  Shared,
-  ProtectedServer.make({
-    authorizationServer: {
-      clients: [
-        machine,
-        {
-          client_id: "registered",
-          grant_types: ["authorization_code"],
-          redirect_uris: [OfficialClient.redirectUrl],
-          response_types: ["code"],
-          token_endpoint_auth_method: "none"
-        }
-      ]
-    },
-    serve: HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true })
+/** The very same declarations, under either policy. */
+const operations = Layer.mergeAll(
+  McpServerAuth.toolkit(tools).pipe(Layer.provide(handlers)),
+  McpServerAuth.register(McpServer.registerResource({ uri: "notes://all", name: "notes", content: subject }), {
+    scopes: ["mcp:write"]
+  }),
+  McpServerAuth.register(McpServer.registerPrompt({ name: "summary", content: () => subject }), {
+    scopes: ["mcp:write"]
   })
 )
+
+const serving = (refusal: McpServerAuth.Policy["refusal"]) =>
+  HttpLayerRouter.serve(
+    operations.pipe(
+      Layer.provide(McpServerAuth.layerHttpRouter({ name: "effect-ai", version: "1.0.0", path: "/mcp", refusal })),
+      Layer.merge(HttpLayerRouterAuth.layerMetadata)
+    ),
+    { disableLogger: true, disableListenLog: true }
+  )
+
+class Shared extends Context.Tag("Shared")<Shared, ProtectedServer.ProtectedServer>() {}
+class ForChatGpt extends Context.Tag("ForChatGpt")<ForChatGpt, ProtectedServer.ProtectedServer>() {}
+
+const shared = Layer.scopedContext(
+  Effect.gen(function* () {
+    const shared = yield* ProtectedServer.make({
+      authorizationServer: {
+        clients: [
+          machine,
+          {
+            client_id: "registered",
+            grant_types: ["authorization_code"],
+            redirect_uris: [OfficialClient.redirectUrl],
+            response_types: ["code"],
+            token_endpoint_auth_method: "none"
+          }
+        ]
+      },
+      serve: serving("Challenge")
+    })
+    const forChatGpt = yield* ProtectedServer.make({
+      authorizationServer: shared.authorizationServer,
+      serve: serving("ToolResult")
+    })
+    return Context.make(Shared, shared).pipe(Context.add(ForChatGpt, forChatGpt))
+  })
+)
+
+/** Our client: a person who says yes, and nothing but the URL. */
+const ours = (resource: string) =>
+  TokenSource.layerAuthorizationCode({ resource }).pipe(
+    Layer.provide([
+      ScriptedUser.layer({ login: "alice", redirectUri: OfficialClient.redirectUrl }),
+      TokenStore.layerMemory
+    ]),
+    Layer.provideMerge(FetchHttpClient.layer)
+  )
+
+const rpc = (method: string, params: object, id = 1) => JSON.stringify({ jsonrpc: "2.0", id, method, params })
 
 const call = (tool: string, id: unknown = 1) =>
   JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name: tool, arguments: {} } })
@@ -126,6 +167,93 @@ layer(shared, { excludeTestServices: true })((it) => {
       })
     )
   }
+
+  for (const [what, method, params, answer] of [
+    ["a tool", "tools/call", { name: "write_note", arguments: {} }, "written by alice"],
+    ["a resource", "resources/read", { uri: "notes://all" }, "for alice"],
+    ["a prompt", "prompts/get", { name: "summary" }, "for alice"]
+  ] as const) {
+    it.scoped(`our client signs in and steps up for ${what}, in one call (G2)`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* Shared
+        const from = exchanges.length
+        const text = yield* Effect.gen(function* () {
+          const client = HttpClientAuth.transform()(yield* HttpClient.HttpClient)
+          const request = HttpClientRequest.post(url).pipe(
+            HttpClientRequest.bodyText(rpc(method, params), "application/json")
+          )
+          return yield* Effect.flatMap(client.execute(request), (response) => response.text)
+        }).pipe(Effect.provide(ours(url)))
+        assert.include(text, answer)
+        assert.deepStrictEqual(
+          exchanges.slice(from).flatMap(({ path, status }) => (path === "/mcp" ? [status] : [])),
+          [401, 403, 200]
+        )
+      })
+    )
+  }
+
+  for (const kind of ["v1", "v2 legacy"] as const) {
+    it.scoped(`the official SDK over our fetch steps up without knowing of it: ${kind} (G2)`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* Shared
+        yield* Effect.gen(function* () {
+          const client = yield* OfficialClient.over(kind, url, yield* FetchAuth.make)
+          const from = exchanges.length
+          assert.include(JSON.stringify(yield* client.callTool("write_note")), "written by alice")
+          assert.deepStrictEqual(
+            exchanges.slice(from).flatMap(({ path, status, tool }) => (path === "/mcp" ? [[tool, status]] : [])),
+            [
+              ["write_note", 403],
+              ["write_note", 200]
+            ]
+          )
+        }).pipe(Effect.provide(ours(url)))
+      })
+    )
+
+    it.scoped(`the form that ChatGPT reads, as the official SDK hands it on: ${kind} (E20)`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* ForChatGpt
+        yield* Effect.gen(function* () {
+          const client = yield* OfficialClient.over(kind, url, yield* FetchAuth.make)
+          const from = exchanges.length
+          const refused = yield* client.callTool("write_note")
+          assert.deepStrictEqual(
+            exchanges.slice(from).map(({ status, tool }) => [tool, status]),
+            [["write_note", 200]]
+          )
+          assert.isTrue(refused.isError)
+          // What such a client does next: it signs in with the challenge that it finds, and calls again.
+          const [challenge = ""] = (refused._meta?.["mcp/www_authenticate"] ?? []) as ReadonlyArray<string>
+          assert.strictEqual(WwwAuthenticate.parse(challenge)[0]?.parameters["scope"], "mcp:tools mcp:write")
+          const source = yield* TokenSource.TokenSource
+          const refusal = yield* Refusal.fromResponse({ status: 403, wwwAuthenticate: challenge, url })
+          yield* source.renew(refusal, yield* source.current)
+          assert.include(JSON.stringify(yield* client.callTool("write_note")), "written by alice")
+        }).pipe(Effect.provide(ours(url)))
+      })
+    )
+  }
+
+  it.scoped("one declaration, one challenge: the 403 and the result carry the same (E20, G2)", () =>
+    Effect.gen(function* () {
+      const [first, second] = [yield* Shared, yield* ForChatGpt]
+      const challengeOf = ({ authorizationServer, config, url }: ProtectedServer.ProtectedServer) =>
+        Effect.gen(function* () {
+          const token = yield* machineToken(authorizationServer, url, "mcp:tools")
+          const { body, status, wwwAuthenticate } = yield* post(url, call("write_note"), token)
+          const meta = (JSON.parse(body) as { readonly result?: { readonly _meta: Record<string, Array<string>> } })
+            .result?._meta
+          const challenge = wwwAuthenticate ?? meta?.["mcp/www_authenticate"]?.[0] ?? ""
+          return { status, challenge: challenge.replace(config.resourceMetadataUrl, "") }
+        })
+      const [http, result] = [yield* challengeOf(first), yield* challengeOf(second)]
+      assert.deepStrictEqual([http.status, result.status], [403, 200])
+      assert.strictEqual(http.challenge, result.challenge)
+      assert.include(http.challenge, 'scope="mcp:tools mcp:write"')
+    })
+  )
 
   it.scoped("a call of a tool whose scope is missing is answered 403, with the complete challenge", () =>
     Effect.gen(function* () {

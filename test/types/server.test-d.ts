@@ -1,7 +1,4 @@
 // Type tests: they fail by not compiling, and a `@ts-expect-error` that expects in vain is a failure, too.
-import * as McpServer from "@effect/ai/McpServer"
-import * as Tool from "@effect/ai/Tool"
-import * as Toolkit from "@effect/ai/Toolkit"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpMiddleware from "@effect/platform/HttpMiddleware"
@@ -14,8 +11,6 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
-import { McpServerAuth } from "effect-mcp-auth/mcp"
 import { AuthConfig, AuthError, Authorizer, Claims, HttpAppAuth, HttpLayerRouterAuth } from "effect-mcp-auth/server"
 import { assertType, describe, expectTypeOf, it } from "vitest"
 
@@ -208,47 +203,5 @@ describe("Authorizer", () => {
   it("InvalidToken has one of the reasons", () => {
     // @ts-expect-error there is no such reason
     new AuthError.InvalidToken({ reason: "whatever" })
-  })
-})
-
-describe("McpServerAuth", () => {
-  const Whoami = Tool.make("whoami", { success: Schema.String, dependencies: [Claims.CurrentClaims] })
-  const Read = Tool.make("read", { success: Schema.String, dependencies: [Db] })
-  const tools = Toolkit.make(Whoami)
-  const handlers = tools.toLayer({ whoami: () => Effect.map(Claims.CurrentClaims, ({ subject }) => subject) })
-  const options = { name: "n", version: "1", path: "/mcp" } as const
-
-  it("a toolkit does not compile in front of a server that is not guarded", () => {
-    const registered = McpServerAuth.toolkit(tools).pipe(Layer.provide(handlers))
-    const unguarded = HttpLayerRouter.serve(Layer.provide(registered, McpServer.layerHttpRouter(options))).pipe(
-      Layer.provide(server)
-    )
-    // @ts-expect-error GuardedServer is missing
-    launch(unguarded)
-    // @ts-expect-error and nothing else that guards provides it
-    launch(unguarded.pipe(Layer.provide(guard)))
-
-    const guarded = HttpLayerRouter.serve(Layer.provide(registered, McpServerAuth.layerHttpRouter(options))).pipe(
-      Layer.provide(server)
-    )
-    // @ts-expect-error AuthConfig and Authorizer are missing
-    launch(guarded)
-    launch(guarded.pipe(Layer.provide(guard)))
-  })
-
-  it("what tools need but for the caller is needed when they are registered", () => {
-    const both = Toolkit.make(Whoami, Read)
-    expectTypeOf<McpServerAuth.Requirements<(typeof both)["tools"]>>().toEqualTypeOf<
-      Db | Tool.HandlersFor<(typeof both)["tools"]>
-    >()
-    expectTypeOf<Requires<ReturnType<typeof McpServerAuth.toolkit<(typeof both)["tools"]>>>>().toEqualTypeOf<
-      Db | Tool.HandlersFor<(typeof both)["tools"]> | McpServerAuth.GuardedServer
-    >()
-  })
-
-  it("scopes of a tool are strings", () => {
-    Whoami.annotate(McpServerAuth.RequiredScopes, ["a"])
-    // @ts-expect-error not a list
-    Whoami.annotate(McpServerAuth.RequiredScopes, "a")
   })
 })
