@@ -213,7 +213,7 @@ export const laws: Readonly<Record<string, Law>> = {
       // Again where the machine is so slow that the time is over in between.
       yield* Effect.repeat(
         Effect.flatMap(get(second, "prolonged"), ({ version }) => put(second, "prolonged", version, "2")),
-        { until: (written) => written }
+        { until: (written) => written, schedule: Schedule.recurs(10) }
       )
       yield* Effect.sleep(22 * unit)
       const values = yield* Effect.forEach(["long", "never", "short", "past", "prolonged"], (key) => get(second, key))

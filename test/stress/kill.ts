@@ -49,7 +49,10 @@ interface Writer {
 }
 
 const start = async (directory: string): Promise<Writer> => {
-  const child = spawn(process.execPath, [program, directory, key], { stdio: ["ignore", "pipe", "inherit"] })
+  const child = spawn(process.execPath, [program, directory], {
+    env: { ...process.env, ENCRYPTION_KEY: key },
+    stdio: ["ignore", "pipe", "inherit"]
+  })
   const writer: Writer = { process: child, gone: once(child, "close"), intended: 0, written: 0 }
   let rest = ""
   child.stdout.on("data", (chunk) => {

@@ -14,7 +14,7 @@ import * as EncryptionKeys from "../../src/client/EncryptionKeys.js"
 import * as TokenStore from "../../src/client/TokenStore.js"
 import { grant, numberOf, valueOf } from "./killValue.js"
 
-const [directory = "", key = ""] = process.argv.slice(2)
+const [directory = ""] = process.argv.slice(2)
 
 const say = (line: string) => Effect.sync(() => writeSync(1, `${line}\n`))
 
@@ -40,7 +40,7 @@ const signIn = Effect.gen(function* () {
 
 await Effect.zipRight(refresh, signIn).pipe(
   Effect.forever,
-  Effect.provide(TokenStore.layerFile({ directory, keys: EncryptionKeys.parse(Redacted.make(key)) })),
+  Effect.provide(TokenStore.layerFile({ directory, keys: EncryptionKeys.config("ENCRYPTION_KEY") })),
   Effect.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer)),
   Effect.runPromise
 )
