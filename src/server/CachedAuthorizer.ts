@@ -61,7 +61,7 @@ export const make =
       return Authorizer.make(
         (credentials) =>
           Effect.clockWith((clock) => {
-            const key = `${credentials.scheme} ${TokenDigest.of(Redacted.value(credentials.token))}`
+            const key = TokenDigest.of(`${credentials.scheme} ${Redacted.value(credentials.token)}`)
             const asked = clock.unsafeCurrentTimeMillis()
             const known = remembered.get(key)
             if (known !== undefined && asked >= known.until) remembered.delete(key)

@@ -177,10 +177,8 @@ export const preliminary = (token: string, expected: Expectation): Unverified | 
   if (header["b64"] !== undefined) return refuse("malformed", "an unencoded payload is no JWT")
   const types = expected.profile.types
   if (!types.includes(typeOf(header.typ))) return refuse("type", `typ is not ${types.join(" or ")}`)
-  const issuer = payload.iss
-  if (typeof issuer !== "string" || !expected.issuers.includes(issuer)) {
-    return refuse("issuer", "iss is not an accepted issuer")
-  }
+  const issuer = expected.issuers.find((accepted) => accepted === payload.iss)
+  if (issuer === undefined) return refuse("issuer", "iss is not an accepted issuer")
   const violation = claimViolation(payload, expected)
   if (violation !== undefined) return violation
   return { alg, issuer, ...(typeof header.kid === "string" ? { kid: header.kid } : {}) }

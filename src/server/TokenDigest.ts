@@ -15,4 +15,4 @@ const encoder = new TextEncoder()
  * @since 0.1.0
  * @category constructors
  */
-export const of = (token: string): string => String.fromCharCode.apply(null, Array.from(sha256(encoder.encode(token))))
+export const of = (token: string): string => String.fromCharCode(...sha256(encoder.encode(token)))

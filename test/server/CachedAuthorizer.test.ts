@@ -274,13 +274,15 @@ const keysOfMaps = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Read
       })
   )
 
+const keyOf = (token: string) => createHash("sha256").update(`Bearer ${token}`).digest().toString("latin1")
+
 describe("what a cache gives away (RS-40, RS-41)", () => {
   it.effect("its keys are digests, and no token is in one", () =>
     Effect.gen(function* () {
       const { ask } = yield* make({ capacity: 10, maxAge: "1 hour" })
       const token = "token-that-nobody-may-see"
       const keys = yield* keysOfMaps(ask(token))
-      assert.include(keys, `Bearer ${createHash("sha256").update(token).digest("binary")}`)
+      assert.include(keys, keyOf(token))
       assert.isFalse(keys.some((key) => key.includes("nobody-may-see")))
     })
   )
@@ -289,9 +291,11 @@ describe("what a cache gives away (RS-40, RS-41)", () => {
     Effect.gen(function* () {
       const refusal = Effect.fail(new AuthError.InvalidToken({ reason: "inactive" }))
       const { ask } = yield* make({ capacity: 10, maxAge: "1 hour" }, () => refusal)
-      const keys = yield* keysOfMaps(each(500, (token) => Effect.either(ask(token))))
+      const tokens: Array<string> = []
+      const keys = yield* keysOfMaps(each(500, (token) => Effect.either(ask(tokens[tokens.push(token) - 1] ?? ""))))
+      assert.strictEqual(tokens.length, 500)
       assert.deepStrictEqual(
-        keys.filter((key) => key.startsWith("Bearer ")),
+        tokens.filter((token) => keys.includes(keyOf(token))),
         []
       )
     })
