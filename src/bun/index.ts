@@ -1,5 +1,5 @@
 /**
- * What needs the Bun runtime: a browser to open and a port to listen on.
+ * What needs the Bun runtime: a browser to open, a port to listen on, and the keychain.
  *
  * @since 0.1.0
  */
@@ -11,3 +11,10 @@
  * @category modules
  */
 export * as BunAuthorizeUser from "./BunAuthorizeUser.js"
+/**
+ * The keychain of the operating system, on Bun.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as BunKeychain from "./BunKeychain.js"

@@ -42,7 +42,12 @@ export interface DynamicRegistration {
   readonly authentication: ClientAuthentication.ClientAuthentication
 }
 
-const Stored = Schema.Struct({
+/**
+ * A registration as it is stored.
+ *
+ * @internal
+ */
+export const Stored = Schema.Struct({
   schemaVersion: Schema.Literal(1),
   issuer: Schema.String,
   clientId: Schema.String,
@@ -52,9 +57,19 @@ const Stored = Schema.Struct({
   secretExpiresAt: Schema.optional(Schema.Number)
 })
 
-const stored = TokenStore.records(Stored)
+/**
+ * The registrations of a store, by {@link keyOf}.
+ *
+ * @internal
+ */
+export const stored = TokenStore.records(Stored)
 
-const keyOf = (issuer: string, redirectUri: string) => TokenStore.key("registration", issuer, redirectUri)
+/**
+ * Where the registration at an issuer for a redirect URI is.
+ *
+ * @internal
+ */
+export const keyOf = (issuer: string, redirectUri: string) => TokenStore.key("registration", issuer, redirectUri)
 
 const toRegistration = (record: typeof Stored.Type): Option.Option<DynamicRegistration> =>
   Option.map(

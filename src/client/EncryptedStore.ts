@@ -25,84 +25,105 @@ const headerOf = (text: string) =>
   Option.flatMap(Option.liftThrowable(() => decodeProtectedHeader(text))(), decodeHeader)
 
 /**
+ * Encrypts texts under the first of some keys, and decrypts them under any. A text belongs to an entry, whose name is
+ * authenticated with it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cipher {
+  readonly encrypt: (entry: string, text: Redacted.Redacted<string>) => Effect.Effect<string>
+  readonly decrypt: (entry: string, text: string) => Effect.Effect<Redacted.Redacted<string>, TokenStoreError>
+}
+
+/**
+ * The cipher of keys. What cannot be decrypted fails with `decode`, and says which key was needed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const cipher = (keys: EncryptionKeys): Effect.Effect<Cipher> =>
+  Effect.map(
+    Effect.forEach(keys, (key) =>
+      Effect.map(
+        Effect.promise(() => thumbprint(Redacted.value(key))),
+        (kid) => ({ kid, octets: Redacted.value(key) })
+      )
+    ),
+    (secrets) => {
+      const unreadable = (entry: string, why: string) => storeFails("decode", entry, `the entry ${entry} ${why}`)
+      return {
+        encrypt: (entry, text) =>
+          Effect.promise(() => {
+            const { kid, octets } = secrets[0]
+            return new CompactEncrypt(new TextEncoder().encode(Redacted.value(text)))
+              .setProtectedHeader({ alg: "dir", enc: "A256GCM", kid, entry })
+              .encrypt(octets)
+          }),
+        decrypt: (entry, text) => {
+          const header = headerOf(text)
+          if (Option.isNone(header)) return unreadable(entry, "is not encrypted")
+          const { entry: named, kid } = header.value
+          if (named !== entry) return unreadable(entry, "was stored under another key")
+          const secret = secrets.find((secret) => secret.kid === kid)
+          if (secret === undefined) {
+            return unreadable(
+              entry,
+              `is encrypted under the key ${kid}, which is not among the ${secrets.length} given`
+            )
+          }
+          const algorithms = { keyManagementAlgorithms: ["dir"], contentEncryptionAlgorithms: ["A256GCM"] }
+          return Effect.tryPromise(() => compactDecrypt(text, secret.octets, algorithms)).pipe(
+            Effect.map(({ plaintext }) => Redacted.make(new TextDecoder().decode(plaintext))),
+            // What jose says of it is one of many ways to say so.
+            Effect.catchAll(() => unreadable(entry, `was changed since it was encrypted under the key ${kid}`))
+          )
+        }
+      }
+    }
+  )
+
+/**
  * `inner`, encrypted. Keys, versions and leases are those of `inner`. What was stored without encryption is unreadable.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (inner: VersionedStore, keys: EncryptionKeys): Effect.Effect<VersionedStore> =>
-  Effect.gen(function* () {
-    const secrets = yield* Effect.forEach(keys, (key) =>
-      Effect.map(
-        Effect.promise(() => thumbprint(Redacted.value(key))),
-        (kid) => ({ kid, octets: Redacted.value(key) })
-      )
-    )
-
-    const encrypt = (key: string, text: Redacted.Redacted<string>) =>
-      Effect.promise(async () => {
-        const { kid, octets } = secrets[0]
-        return Redacted.make(
-          await new CompactEncrypt(new TextEncoder().encode(Redacted.value(text)))
-            .setProtectedHeader({ alg: "dir", enc: "A256GCM", kid, entry: key })
-            .encrypt(octets)
-        )
-      })
-
-    const unreadable = (key: string, why: string) => storeFails("decode", key, `the entry ${key} ${why}`)
-
-    const decrypt = (key: string, text: string): Effect.Effect<Redacted.Redacted<string>, TokenStoreError> => {
-      const header = headerOf(text)
-      if (Option.isNone(header)) return unreadable(key, "is not encrypted")
-      const { entry, kid } = header.value
-      if (entry !== key) return unreadable(key, "was stored under another key")
-      const secret = secrets.find((secret) => secret.kid === kid)
-      if (secret === undefined) {
-        return unreadable(key, `is encrypted under the key ${kid}, which is not among the ${secrets.length} given`)
-      }
-      const algorithms = { keyManagementAlgorithms: ["dir"], contentEncryptionAlgorithms: ["A256GCM"] }
-      return Effect.tryPromise(() => compactDecrypt(text, secret.octets, algorithms)).pipe(
-        Effect.map(({ plaintext }) => Redacted.make(new TextDecoder().decode(plaintext))),
-        // What jose says of it is one of many ways to say so.
-        Effect.catchAll(() => unreadable(key, `was changed since it was encrypted under the key ${kid}`))
-      )
-    }
-
-    return {
-      read: (key) =>
+  Effect.map(cipher(keys), ({ decrypt, encrypt }) => ({
+    read: (key) =>
+      Effect.flatMap(
+        inner.read(key),
+        Option.match({
+          onNone: () => Effect.succeedNone,
+          onSome: ({ value, version }) =>
+            Effect.map(decrypt(key, Redacted.value(value)), (value) => Option.some({ value, version }))
+        })
+      ),
+    write: (key, write) =>
+      Effect.flatMap(
+        Option.match(write.value, {
+          onNone: () => Effect.succeedNone,
+          onSome: (text) => Effect.asSome(Effect.map(encrypt(key, text), (text) => Redacted.make(text)))
+        }),
+        (value) => inner.write(key, { ...write, value })
+      ),
+    lease: inner.lease,
+    setAside: (key) =>
+      inner.read(key).pipe(
         Effect.flatMap(
-          inner.read(key),
           Option.match({
             onNone: () => Effect.succeedNone,
-            onSome: ({ value, version }) =>
-              Effect.map(decrypt(key, Redacted.value(value)), (value) => Option.some({ value, version }))
+            onSome: (entry) =>
+              Effect.matchEffect(decrypt(key, Redacted.value(entry.value)), {
+                onSuccess: () => Effect.succeedNone,
+                onFailure: () => moveAside(inner, key, entry)
+              })
           })
         ),
-      write: (key, write) =>
-        Effect.flatMap(
-          Option.match(write.value, {
-            onNone: () => Effect.succeedNone,
-            onSome: (text) => Effect.asSome(encrypt(key, text))
-          }),
-          (value) => inner.write(key, { ...write, value })
-        ),
-      lease: inner.lease,
-      setAside: (key) =>
-        inner.read(key).pipe(
-          Effect.flatMap(
-            Option.match({
-              onNone: () => Effect.succeedNone,
-              onSome: (entry) =>
-                Effect.matchEffect(decrypt(key, Redacted.value(entry.value)), {
-                  onSuccess: () => Effect.succeedNone,
-                  onFailure: () => moveAside(inner, key, entry)
-                })
-            })
-          ),
-          Effect.catchIf(
-            ({ operation }) => operation === "decode",
-            (error) => inner.setAside?.(key) ?? Effect.fail(error)
-          )
+        Effect.catchIf(
+          ({ operation }) => operation === "decode",
+          (error) => inner.setAside?.(key) ?? Effect.fail(error)
         )
-    }
-  })
+      )
+  }))

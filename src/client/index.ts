@@ -82,12 +82,26 @@ export * as EncryptionKeys from "./EncryptionKeys.js"
  */
 export * as FetchAuth from "./FetchAuth.js"
 /**
+ * A grant on its way from one store to another.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as GrantTransfer from "./GrantTransfer.js"
+/**
  * Puts access tokens in front of an `HttpClient`.
  *
  * @since 0.1.0
  * @category modules
  */
 export * as HttpClientAuth from "./HttpClientAuth.js"
+/**
+ * The encryption key of a store, in the keychain of the operating system.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as Keychain from "./Keychain.js"
 /**
  * The listener on this machine that receives one authorization response (RFC 8252 §7.3).
  *

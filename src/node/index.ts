@@ -1,5 +1,5 @@
 /**
- * What needs the Node runtime: a browser to open and a port to listen on.
+ * What needs the Node runtime: a browser to open, a port to listen on, and the keychain.
  *
  * @since 0.1.0
  */
@@ -11,3 +11,10 @@
  * @category modules
  */
 export * as NodeAuthorizeUser from "./NodeAuthorizeUser.js"
+/**
+ * The keychain of the operating system, on Node.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as NodeKeychain from "./NodeKeychain.js"

@@ -6,73 +6,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
-import { ClientError, TokenStore } from "../../src/client/index.js"
+import { ClientError, type EncryptionKeys, TokenStore } from "../../src/client/index.js"
+import { keys } from "../fixtures/storeLaws.js"
 import { call, World } from "./World.js"
 
 const value = (text: string) => Option.some(Redacted.make(text))
 
 const status = Effect.map(call(), (response) => response.status)
-
-describe("layerMemory", () => {
-  it.effect("writes only on the version that was read", () =>
-    Effect.gen(function* () {
-      const store = yield* TokenStore.TokenStore
-      assert.isTrue(yield* store.write("k", { expected: Option.none(), value: value("1") }))
-      assert.isFalse(yield* store.write("k", { expected: Option.none(), value: value("2") }))
-      const first = Option.getOrThrow(yield* store.read("k"))
-      assert.isTrue(yield* store.write("k", { expected: Option.some(first.version), value: value("1") }))
-      // The same value again is another version.
-      assert.isFalse(yield* store.write("k", { expected: Option.some(first.version), value: value("3") }))
-      const second = Option.getOrThrow(yield* store.read("k"))
-      assert.strictEqual(Redacted.value(second.value), "1")
-      assert.isTrue(yield* store.write("k", { expected: Option.some(second.version), value: Option.none() }))
-      assert.isTrue(Option.isNone(yield* store.read("k")))
-    }).pipe(Effect.provide(TokenStore.layerMemory))
-  )
-
-  it.effect("of twenty that write at once, one wins", () =>
-    Effect.gen(function* () {
-      const store = yield* TokenStore.TokenStore
-      const results = yield* Effect.forEach(
-        Array.from({ length: 20 }, (_, index) => String(index)),
-        (text) => store.write("k", { expected: Option.none(), value: value(text) }),
-        { concurrency: "unbounded" }
-      )
-      assert.strictEqual(results.filter(Boolean).length, 1)
-    }).pipe(Effect.provide(TokenStore.layerMemory))
-  )
-
-  it.effect("a lease is one's own, ends with its scope, and expires", () =>
-    Effect.gen(function* () {
-      const store = yield* TokenStore.TokenStore
-      const held = (key: string) => Effect.map(store.lease(key, "10 seconds"), Option.isSome)
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          assert.isTrue(yield* held("k"))
-          assert.isFalse(yield* held("k"))
-          assert.isTrue(yield* held("other"))
-        })
-      )
-      yield* Effect.scoped(
-        Effect.gen(function* () {
-          const first = Option.getOrThrow(yield* store.lease("k", "10 seconds"))
-          yield* TestClock.adjust("10 seconds")
-          const second = Option.getOrThrow(yield* store.lease("k", "10 seconds"))
-          assert.isAbove(second.fence, first.fence)
-        })
-      )
-    }).pipe(Effect.provide(TokenStore.layerMemory))
-  )
-
-  it.effect("entries may expire", () =>
-    Effect.gen(function* () {
-      const store = yield* TokenStore.TokenStore
-      yield* store.write("k", { expected: Option.none(), value: value("1"), expiresAt: 1000 })
-      yield* TestClock.adjust("1 second")
-      assert.isTrue(Option.isNone(yield* store.read("k")))
-    }).pipe(Effect.provide(TokenStore.layerMemory))
-  )
-})
 
 describe("records", () => {
   it.effect("an entry that cannot be read is a typed failure that names it, without its content", () =>
@@ -90,6 +30,9 @@ describe("records", () => {
 
   it("keys of different parts differ", () => {
     assert.notStrictEqual(TokenStore.key("a", "b/c"), TokenStore.key("a/b", "c"))
+    assert.notStrictEqual(TokenStore.key("\ud800"), TokenStore.key("\ud801"))
+    assert.notStrictEqual(TokenStore.key("\ud800"), TokenStore.key("%d800"))
+    assert.strictEqual(TokenStore.key("🔑"), "%F0%9F%94%91")
   })
 })
 
@@ -184,6 +127,39 @@ describe("a store that outlives the process", () => {
       // What could not be stored at first is there for others.
       assert.strictEqual(yield* Effect.provide(status, world.source({}, store)), 200)
       assert.strictEqual(world.prompts.length, 1)
+    })
+  )
+
+  it.scoped("what cannot be read is not signed over, and once it is set aside, people can sign in again", () =>
+    Effect.gen(function* () {
+      const memory = yield* shared
+      const under = (keys: EncryptionKeys.EncryptionKeys) => TokenStore.encrypted(Effect.succeed(keys))(memory)
+      const [lost, found] = yield* Effect.all([keys, keys])
+      const world = new World()
+      yield* Effect.provide(status, world.source({}, under(lost)))
+      const attempt = Effect.provide(status, world.source({}, under(found)))
+
+      const error = yield* Effect.flip(attempt)
+      assert.deepStrictEqual(error, yield* Effect.flip(attempt))
+      assert.strictEqual(world.prompts.length, 1)
+
+      // One after the other: what points at the grant, and the registration.
+      const set: Array<string> = []
+      const recovered = yield* attempt.pipe(
+        Effect.tapError((error) =>
+          Effect.gen(function* () {
+            assert(error._tag === "TokenStoreError" && error.operation === "decode")
+            set.push(Option.getOrThrow(yield* Effect.provide(TokenStore.setAside(error), under(found))))
+          })
+        ),
+        Effect.retry({ times: 5 })
+      )
+      assert.strictEqual(recovered, 200)
+      assert.strictEqual(world.prompts.length, 2)
+      // With the key found again, all that was set aside is still there.
+      const store = Context.get(yield* Layer.build(memory), TokenStore.TokenStore)
+      for (const place of set) assert.isTrue(Option.isSome(yield* store.read(place)))
+      assert.isAbove(set.length, 0)
     })
   )
 })
