@@ -24,12 +24,14 @@ export const bundle = Effect.promise(() =>
   })
 )
 
+export type Line = Readonly<Record<string, unknown>>
+
 export interface Caller {
   readonly child: ChildProcess
   /** The lines it has printed, each an object. */
-  readonly lines: ReadonlyArray<Readonly<Record<string, unknown>>>
-  /** The first line that matches. Ends without one where the process does. */
-  readonly line: (tag: string) => Effect.Effect<Readonly<Record<string, unknown>> | undefined>
+  readonly lines: ReadonlyArray<Line>
+  /** The first line of which it holds; `undefined` where the process ends before. */
+  readonly line: (holds: (line: Line) => boolean) => Effect.Effect<Line | undefined>
   /** Asks it to end, and waits for that. */
   readonly stop: Effect.Effect<void>
   /** What nothing in it can prepare for. */
@@ -44,7 +46,7 @@ export const start = (environment: Readonly<Record<string, string>>): Effect.Eff
         env: { ...process.env, ...environment },
         stdio: ["pipe", "pipe", "inherit"]
       })
-      const lines: Array<Readonly<Record<string, unknown>>> = []
+      const lines: Array<Line> = []
       let rest = ""
       child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
         const all = (rest + chunk).split("\n")
@@ -57,27 +59,23 @@ export const start = (environment: Readonly<Record<string, string>>): Effect.Eff
         isOver = true
         child.emit("line")
       })
-      const until = <A>(look: () => A | undefined, otherwise: A) =>
-        Effect.async<A>((resume) => {
+      const line: Caller["line"] = (holds) =>
+        Effect.async((resume) => {
           const check = () => {
-            const found = look() ?? (isOver ? otherwise : undefined)
+            const found = lines.find(holds)
             if (found === undefined && !isOver) return
             child.off("line", check)
-            resume(Effect.succeed(found ?? otherwise))
+            resume(Effect.succeed(found))
           }
           child.on("line", check)
           check()
           return Effect.sync(() => child.off("line", check))
         })
-      const end = until<undefined>(() => undefined, undefined)
+      const end = line(() => false)
       return {
         child,
         lines,
-        line: (tag) =>
-          until(
-            () => lines.find((line) => line["_tag"] === tag),
-            undefined as Readonly<Record<string, unknown>> | undefined
-          ),
+        line,
         stop: Effect.zipRight(
           Effect.sync(() => child.stdin.end()),
           end

@@ -26,7 +26,7 @@ const program = Effect.gen(function* () {
   const variables = { ...environment, RESOURCE: server.url, FIBERS: String(fibers), PAUSE: String(pause) }
   yield* Callers.bundle
   const callers = yield* Effect.all(Array.from({ length: processes }, () => Callers.start(variables)))
-  yield* Effect.all(callers.map(({ line }) => line("Called")))
+  yield* Effect.all(callers.map(({ line }) => line(({ _tag }) => _tag === "Called")))
   yield* Effect.sleep(`${seconds} seconds`)
   yield* Effect.all(
     callers.map(({ stop }) => stop),
