@@ -5,7 +5,7 @@ import { layerMemory, SessionStore } from "../../src/server/SessionStore.js"
 import { laws } from "./fixtures/SessionStoreLaws.js"
 
 describe("SessionStore.layerMemory", () => {
-  laws(layerMemory({ idle: "1 hour" }), TestClock.adjust("31 minutes"), it.effect as typeof it.live)
+  laws(layerMemory({ idle: "1 hour" }), TestClock.adjust("31 minutes"), it.effect)
 
   it.effect("holds no more than its capacity, and drops what was used longest ago (SEC-41, G7)", () =>
     Effect.gen(function* () {
