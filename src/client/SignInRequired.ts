@@ -19,7 +19,8 @@ import * as Refusal from "./Refusal.js"
  *   `authentication`
  *
  * `resource` is the URL of the MCP endpoint, `scopes` are those that its challenge asks for, which is not all that will
- * be asked of the person, and `metadataUrl` is where the challenge has its metadata. Whose grant it is, it does not say.
+ * be asked of the person, and `metadataUrl` is where the challenge has its metadata. `cause` is the `TokenRefused` that
+ * ended the grant, where one did. Whose grant it is, it does not say.
  *
  * @since 0.1.0
  * @category errors
@@ -35,7 +36,8 @@ export class SignInRequired extends Schema.TaggedError<SignInRequired>("effect-m
     reason: Schema.Literal("NoGrant", "GrantEnded", "InsufficientScope", "InsufficientAuthentication"),
     scopes: Schema.Array(Schema.String),
     metadataUrl: Schema.optional(Schema.String),
-    authentication: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String }))
+    authentication: Schema.optional(Schema.Record({ key: Schema.String, value: Schema.String })),
+    cause: Schema.optional(Schema.Defect)
   }
 ) {
   override get message(): string {

@@ -195,11 +195,13 @@ export const make = (
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
           }
         }
-        const prompt = Effect.mapError(signIn(found, refusal, stored), (error) =>
-          error._tag === "AuthorizeUserError" && error.cause === undefined && ended !== undefined
+        const prompt = Effect.mapError(signIn(found, refusal, stored), (error) => {
+          if (ended === undefined) return error
+          if (error._tag === "SignInRequired") return new SignInRequired.SignInRequired({ ...error, cause: ended })
+          return error._tag === "AuthorizeUserError" && error.cause === undefined
             ? new AuthorizeUserError({ ...error, cause: ended })
             : error
-        )
+        })
         const before = yield* held.get
         const isDone = Effect.map(held.reload, (now) => !isSame(before, now))
         // Who may not ask waits for nobody who does.

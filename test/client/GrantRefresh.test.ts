@@ -199,7 +199,7 @@ describe("a lease that ran out while the holder lived", () => {
       const { calling, end, held, store } = yield* slow
       yield* Effect.provideService(StoredGrant.remove({ endpoint }), TokenStore.TokenStore, store)
       held.open()
-      assert.strictEqual((yield* Effect.flip(Fiber.join(calling)))._tag, "AuthorizeUserError")
+      assert.strictEqual((yield* Effect.flip(Fiber.join(calling)))._tag, "SignInRequired")
       assert.isTrue(Option.isNone(yield* stored(store)))
       yield* end
     })

@@ -101,7 +101,7 @@ describe("a sign-in that begins at one instance and is completed at another", ()
           Effect.flatMap(visited(world, n % 2 ? a : b, { user }), ({ arrival }) => (n % 2 ? b : a).complete(arrival)),
         { concurrency: "unbounded" }
       )
-      yield* TestClock.adjust(3_590_000)
+      yield* TestClock.adjust(3_601_000)
       const statuses = yield* Effect.forEach(users, (user) => use(world, a, user), { concurrency: "unbounded" })
       assert.deepStrictEqual(new Set(statuses), new Set([200]))
       assert.lengthOf(
