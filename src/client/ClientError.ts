@@ -139,10 +139,8 @@ export class AuthorizationInvalid extends Schema.TaggedError<AuthorizationInvali
 
 /**
  * The token endpoint said no in the words of RFC 6749 §5.2. This is terminal: the same request will be refused again.
- *
- * `answerLostAt` is there where the refusal is most likely the consequence of a loss: a refresh was begun then, in
- * milliseconds since the epoch, and its answer never arrived, because the process was killed or the connection broke. The
- * server may have put another refresh token in the place of the one that is known here.
+ * `answerLostAt`, in milliseconds since the epoch, is when a refresh was begun whose answer never arrived: the process was
+ * killed, or the connection broke, and the server may have replaced the refresh token. Most likely that is why it says no.
  *
  * @since 0.1.0
  * @category errors
@@ -244,8 +242,6 @@ export class TokenStoreError extends Schema.TaggedError<TokenStoreError>(id("Tok
  *   switch (error._tag) {
  *     case "TokenUnavailable":
  *       return `try again in ${error.retryAfter ?? 1} s`
- *     case "AuthorizationRefused":
- *       return "ask the person whether they meant it"
  *     default:
  *       return error.message
  *   }
@@ -284,7 +280,7 @@ export const fail = <E extends ClientError>(
  * @category constructors
  */
 export const unavailable = (step: Step, error: FetchError): Effect.Effect<never, TokenUnavailable> => {
-  const rule = "only an answer in the words of OAuth decides anything"
   const { message: detail, retryAfter } = error
+  const rule = "only an answer in the words of OAuth decides anything"
   return fail((trace) => new TokenUnavailable({ step, detail, rule, trace, retryAfter }))
 }

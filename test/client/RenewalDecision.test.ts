@@ -65,6 +65,30 @@ describe("decide", () => {
     ["nothing to refresh with", refusal(401), used, grant({ refreshToken: undefined }), plain, "Authorize"],
     ["just refreshed, and refused", refusal(401, undefined, 1), used, grant(), last("Refresh"), "Authorize"],
     ["just signed in, and refused", refusal(401, undefined, 1), used, grant(), last("SignIn"), "TokenNotAccepted"],
+    [
+      "just refreshed, and refused, but about to expire",
+      refusal(401, undefined, 1),
+      used,
+      grant({ accessToken: token("t", ["a"], now + 29_999) }),
+      last("Refresh"),
+      "Refresh"
+    ],
+    [
+      "just signed in, and refused, but in the second half of a short life",
+      refusal(401, undefined, 1),
+      used,
+      grant({ accessToken: token("t", ["a"], now + 900), issuedAt: now - 1100 }),
+      last("SignIn"),
+      "Refresh"
+    ],
+    [
+      "just refreshed, and refused in the first half of a short life",
+      refusal(401, undefined, 1),
+      used,
+      grant({ accessToken: token("t", ["a"], now + 1100), issuedAt: now - 900 }),
+      last("Refresh"),
+      "Authorize"
+    ],
     ["signed in a while ago", refusal(401), used, grant(), last("SignIn"), "Refresh"],
     [
       "diagnosed before",
