@@ -99,7 +99,9 @@ const specifierOf = (subpath) => manifest.name + subpath.slice(1)
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json")
 const entryPoints = subpaths.map(specifierOf)
 /** Those that work with the required peers alone. */
-const portable = subpaths.filter((subpath) => !["./mcp", "./node", "./bun", "./redis"].includes(subpath)).map(specifierOf)
+const portable = subpaths
+  .filter((subpath) => !["./mcp", "./node", "./bun", "./redis"].includes(subpath))
+  .map(specifierOf)
 const optional = Object.keys(manifest.peerDependenciesMeta)
 const required = Object.keys(manifest.peerDependencies).filter((peer) => !optional.includes(peer))
 
