@@ -88,24 +88,26 @@ export class Passage extends Context.Tag("effect-mcp-auth/mcp/Passage")<
  */
 const enter = <A, E, R>(
   declaration: Declaration,
-  handler: Effect.Effect<A, E, R>,
+  handler: () => Effect.Effect<A, E, R>,
   absent: Effect.Effect<A, unknown, R>
-): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
+): Effect.Effect<A, E, R> => {
+  // What an absent operation fails with, its kind of RPC may fail with, whatever its handler may.
+  const answerAbsent = Effect.mapError(absent, (error) => error as E)
+  return Effect.flatMap(
     Effect.serviceOption(Passage),
     Option.match({
-      onNone: () => absent,
+      onNone: () => answerAbsent,
       onSome: (passage) => {
         if (passage._tag === "Question") {
           passage.declaration = declaration
-          return absent
+          return answerAbsent
         }
-        if (passage.declaration !== declaration || passage.instead === "Absent") return absent
-        return passage.instead === undefined ? handler : Effect.succeed(passage.instead as A)
+        if (passage.declaration !== declaration || passage.instead === "Absent") return answerAbsent
+        return passage.instead === undefined ? Effect.suspend(handler) : Effect.succeed(passage.instead as A)
       }
     })
-    // What an absent operation fails with, its kind of RPC may fail with, whatever its handler may.
-  ) as Effect.Effect<A, E, R>
+  )
+}
 
 /** What is declared, by the name under which it is listed. */
 interface Declared {
@@ -136,7 +138,7 @@ const completing = (
   Object.fromEntries(
     Object.entries(completions).map(([name, complete]) => [
       name,
-      (input: string) => enter(declaration, complete(input), Effect.succeed(McpSchema.CompleteResult.empty))
+      (input: string) => enter(declaration, () => complete(input), Effect.succeed(McpSchema.CompleteResult.empty))
     ])
   )
 
@@ -166,12 +168,15 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
         return server.addTool({
           tool,
           handle: (payload) =>
-            enter(declaration, handle(payload), empty.callTool({ name: tool.name, arguments: payload }))
+            enter(declaration, () => handle(payload), empty.callTool({ name: tool.name, arguments: payload }))
         })
       },
       addResource: (resource, handle) => {
         const declaration = declare("resources", resource.uri, options(resource.uri))
-        return server.addResource(resource, enter(declaration, handle, empty.findResource(resource.uri)))
+        return server.addResource(
+          resource,
+          enter(declaration, () => handle, empty.findResource(resource.uri))
+        )
       },
       addResourceTemplate: ({ completions, handle, routerPath, template }) => {
         const declaration = declare("resourceTemplates", template.uriTemplate, options(template.uriTemplate))
@@ -179,7 +184,7 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
           template,
           routerPath,
           completions: completing(declaration, completions) as typeof completions,
-          handle: (uri, params) => enter(declaration, handle(uri, params), empty.findResource(uri))
+          handle: (uri, params) => enter(declaration, () => handle(uri, params), empty.findResource(uri))
         })
       },
       addPrompt: ({ completions, handle, prompt }) => {
@@ -188,7 +193,7 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
           prompt,
           completions: completing(declaration, completions),
           handle: (params) =>
-            enter(declaration, handle(params), empty.getPromptResult({ name: prompt.name, arguments: params }))
+            enter(declaration, () => handle(params), empty.getPromptResult({ name: prompt.name, arguments: params }))
         })
       }
     }

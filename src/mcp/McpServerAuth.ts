@@ -193,12 +193,12 @@ const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Ef
 const registering = <E, R>(
   registration: Effect.Effect<void, E, R>,
   options: (name: string) => DeclareOptions
-): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
+): Layer.Layer<never, E, GuardedServer | Exclude<Exclude<R, McpServer.McpServer>, OfRequest>> =>
   Layer.effectDiscard(
     Effect.flatMap(GuardedServer, (registrar) =>
       withoutCaller(Effect.provideService(registration, McpServer.McpServer, registrar.registering(options)))
     )
-  ) as Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>>
+  )
 
 /**
  * Registers resources, templates and prompts, as the platform does, with what they need. Their handlers read the caller of
@@ -227,7 +227,7 @@ const registering = <E, R>(
 export const register = <E, R>(
   registration: Effect.Effect<void, E, R>,
   options: DeclareOptions = {}
-): Layer.Layer<never, E, GuardedServer | Exclude<R, OfRequest | McpServer.McpServer>> =>
+): Layer.Layer<never, E, GuardedServer | Exclude<Exclude<R, McpServer.McpServer>, OfRequest>> =>
   registering(registration, () => options)
 
 /**

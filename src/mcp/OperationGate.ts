@@ -12,6 +12,7 @@ import * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AuthConfig } from "../server/AuthConfig.js"
 import type { AuthError } from "../server/AuthError.js"
@@ -27,6 +28,8 @@ type Message = RpcMessage.FromClientEncoded
 type Deliver = (clientId: number, message: Message) => Effect.Effect<void>
 
 type Server = McpServer.McpServer["Type"]
+
+type OfRequest = CurrentClaims | HttpServerRequest.HttpServerRequest | McpSchema.McpServerClient
 
 /** One HTTP request on its way through the gate. */
 class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")<
@@ -62,11 +65,7 @@ const reading =
     find: (server: Server, payload: A) => Effect.Effect<unknown, unknown, McpSchema.McpServerClient>
   ) =>
   (server: Server, payload: unknown) =>
-    Effect.map(Schema.decodeUnknown(schema)(payload), (decoded) => ({
-      decoded,
-      // Whoever would answer is asked, not run, so it needs no client.
-      found: find(server, decoded) as Effect.Effect<unknown, unknown>
-    }))
+    Effect.map(Schema.decodeUnknown(schema)(payload), (decoded) => ({ decoded, found: find(server, decoded) }))
 
 const readings: Readonly<Record<string, ReturnType<typeof reading>>> = {
   "tools/call": reading(McpSchema.CallTool.payloadSchema, (server, call) => server.callTool(call)),
@@ -76,7 +75,7 @@ const readings: Readonly<Record<string, ReturnType<typeof reading>>> = {
   "completion/complete": reading(McpSchema.Complete.payloadSchema, (server, complete) => server.completion(complete))
 }
 
-/** What a message asks for, as the server reads it, and what was declared with it. */
+/** An operation that a message asks for, as the server reads it, and what was declared with it. */
 interface Asked {
   readonly operation: ScopeRequirement.Operation
   readonly declaration: Declaration
@@ -86,40 +85,58 @@ interface Asked {
  * Asks the server which of its operations a message would reach. It runs none: they say what is declared with them, and
  * answer as if they were absent. What the server itself cannot read, and what it does not have, reaches nobody.
  */
-const ask = (server: Server, tag: string, payload: unknown): Effect.Effect<Asked | undefined> => {
-  const read = Object.hasOwn(readings, tag) ? readings[tag] : undefined
-  if (read === undefined) return Effect.succeed(undefined)
+const ask = (
+  server: Server,
+  message: Message
+): Effect.Effect<Option.Option<Asked>, never, McpSchema.McpServerClient> => {
+  const read = message._tag === "Request" && Object.hasOwn(readings, message.tag) ? readings[message.tag] : undefined
+  if (read === undefined || message._tag !== "Request") return Effect.succeedNone
   return Effect.gen(function* () {
-    const { decoded, found } = yield* read(server, payload)
+    const { decoded, found } = yield* read(server, message.payload)
     const question: Passage["Type"] = { _tag: "Question" }
-    yield* Effect.ignore(Effect.provideService(found, Passage, question))
-    const { declaration } = question
-    const operation = OperationScopes.operation(tag, decoded)
-    return declaration === undefined || operation === undefined ? undefined : { operation, declaration }
-  }).pipe(Effect.orElseSucceed(() => undefined))
+    // What the search for it makes of an odd name is the server's to say, when it gets the message.
+    yield* found.pipe(
+      Effect.provideService(Passage, question),
+      Effect.ignore,
+      Effect.catchAllDefect(() => Effect.void)
+    )
+    const declaration = yield* Option.fromNullable(question.declaration)
+    return { declaration, operation: yield* Option.fromNullable(OperationScopes.operation(message.tag, decoded)) }
+  }).pipe(Effect.option)
 }
 
 /** A message; and where it asks for an operation, what was declared with that, and whether the caller may. */
 interface Judged {
   readonly message: Message
-  readonly declaration?: Declaration
-  readonly verdict?: ScopeRequirement.Verdict
+  readonly asked?: { readonly declaration: Declaration; readonly verdict: ScopeRequirement.Verdict }
 }
 
-const judge = (server: Server, message: Message, claims: Claims): Effect.Effect<Judged> =>
-  Effect.gen(function* () {
-    const asked = message._tag === "Request" ? yield* ask(server, message.tag, message.payload) : undefined
-    if (asked === undefined) return { message }
-    const { declaration, operation } = asked
-    return { message, declaration, verdict: yield* ScopeRequirement.judge(declaration.requirement, operation, claims) }
-  })
+const judge = (
+  server: Server,
+  message: Message,
+  claims: Claims
+): Effect.Effect<Judged, never, McpSchema.McpServerClient> =>
+  Effect.flatMap(
+    ask(server, message),
+    Option.match({
+      onNone: () => Effect.succeed({ message }),
+      onSome: ({ declaration, operation }) =>
+        Effect.map(ScopeRequirement.judge(declaration.requirement, operation, claims), (verdict) => ({
+          message,
+          asked: { declaration, verdict }
+        }))
+    })
+  )
 
 /** Whether a refusal is answered within MCP. An outage never is: neither a challenge nor an absence would be true. */
-const isInside = ({ declaration, message, verdict }: Judged): boolean =>
-  verdict?.refusal !== undefined &&
-  verdict.refusal._tag !== "ServerError" &&
-  (declaration?.policy.refusal === "Absent" ||
-    (declaration?.policy.refusal === "ToolResult" && message._tag === "Request" && message.tag === "tools/call"))
+const isInside = ({ asked, message }: Judged): boolean => {
+  const policy = asked?.declaration.policy.refusal
+  return (
+    asked?.verdict.refusal !== undefined &&
+    asked.verdict.refusal._tag !== "ServerError" &&
+    (policy === "Absent" || (policy === "ToolResult" && message._tag === "Request" && message.tag === "tools/call"))
+  )
+}
 
 /**
  * The protocol side: the protocol with the gate in it. `services` are the guard's own.
@@ -134,47 +151,41 @@ export const make = (
   services: Context.Context<AuthConfig>
 ): RpcServer.Protocol["Type"] => {
   const passageOf = (
-    { declaration, verdict }: Judged,
+    { declaration, verdict: { refusal } }: NonNullable<Judged["asked"]>,
     claims: Claims
-  ): Effect.Effect<Passage["Type"] | undefined, never, HttpServerRequest.HttpServerRequest> => {
-    if (declaration === undefined) return Effect.succeed(undefined)
-    const refusal = verdict?.refusal
-    if (refusal === undefined) return Effect.succeed({ _tag: "Admitted", declaration })
-    return Effect.map(Effect.provide(Guard.refusal(refusal, claims), services), (rendered) => ({
-      _tag: "Admitted",
-      declaration,
-      instead:
-        declaration.policy.refusal === "Absent"
-          ? "Absent"
-          : new McpSchema.CallToolResult(OperationScopes.toolResult(rendered))
-    }))
-  }
+  ): Effect.Effect<Passage["Type"], never, HttpServerRequest.HttpServerRequest> =>
+    refusal === undefined
+      ? Effect.succeed({ _tag: "Admitted", declaration })
+      : Effect.map(Effect.provide(Guard.refusal(refusal, claims), services), (rendered) => ({
+          _tag: "Admitted",
+          declaration,
+          instead:
+            declaration.policy.refusal === "Absent"
+              ? "Absent"
+              : new McpSchema.CallToolResult(OperationScopes.toolResult(rendered))
+        }))
 
   const admit = (
     messages: ReadonlyArray<Message>,
     deliver: (message: Message) => Effect.Effect<void>
-  ): Effect.Effect<void, AuthError, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+  ): Effect.Effect<void, AuthError, OfRequest> =>
     Effect.gen(function* () {
       const claims = yield* CurrentClaims
       const judged = yield* Effect.forEach(messages, (message) => judge(server, message, claims))
       const refusal = ScopeRequirement.refusalOf(
-        judged.flatMap((one) => (one.verdict === undefined || isInside(one) ? [] : [one.verdict]))
+        judged.flatMap((one) => (one.asked === undefined || isInside(one) ? [] : [one.asked.verdict]))
       )
       if (refusal !== undefined) return yield* Effect.fail(refusal)
-      for (const one of judged) {
-        const passage = yield* passageOf(one, claims)
-        yield* passage === undefined
-          ? deliver(one.message)
-          : Effect.provideService(deliver(one.message), Passage, passage)
+      for (const { asked, message } of judged) {
+        yield* asked === undefined
+          ? deliver(message)
+          : Effect.provideServiceEffect(deliver(message), Passage, passageOf(asked, claims))
       }
     })
 
   const gated =
     (deliver: Deliver) =>
-    (
-      clientId: number,
-      message: Message
-    ): Effect.Effect<void, never, Exchange | CurrentClaims | HttpServerRequest.HttpServerRequest> =>
+    (clientId: number, message: Message): Effect.Effect<void, never, Exchange | OfRequest> =>
       Effect.flatMap(Exchange, (exchange) => {
         // The one that says that this was all. A message of the client may bear its name, and is another object.
         if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))
@@ -193,7 +204,7 @@ export const make = (
   const { requiredScopes } = Context.get(services, AuthConfig)
   return RpcServer.Protocol.of({
     ...protocol,
-    // It runs with the context of the HTTP request.
+    // It runs with the context of the HTTP request. There is no client in it, and nobody who needs one is run here.
     run: (deliver) => protocol.run(gated(deliver) as Deliver),
     send: (clientId, response, transferables) =>
       Effect.flatMap(OperationList.permitted(response, declared, requiredScopes), (permitted) =>

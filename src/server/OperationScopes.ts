@@ -101,6 +101,9 @@ export const operations = (body: unknown): ReadonlyArray<ScopeRequirement.Operat
     (message) => operation(field(message, "method"), field(message, "params")) ?? []
   )
 
+/** Whatever else has a body may be served as POST is. */
+const BODILESS: ReadonlyArray<string> = ["GET", "HEAD", "DELETE", "OPTIONS"]
+
 const refusalOf = (body: unknown, scopes: OperationScopes, claims: Claims) =>
   Effect.map(
     Effect.forEach(operations(body), (asked) =>
@@ -121,7 +124,7 @@ export const check = (
   scopes: OperationScopes
 ): Effect.Effect<void, AuthError.AuthError, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-    request.method !== "POST"
+    BODILESS.includes(request.method)
       ? Effect.void
       : Effect.gen(function* () {
           const claims = yield* CurrentClaims

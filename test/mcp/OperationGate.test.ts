@@ -42,13 +42,13 @@ describe("what an operation needs is asked for before it runs (G2, RS-53)", () =
       "completion/complete",
       { ref: { type: "ref/prompt", name: "team/summary" }, argument: { name: "week", value: "4" } },
       "reader",
-      "complete 4 reader"
+      "complete 4"
     ],
     [
       "completion/complete",
       { ref: { type: "ref/resource", uri: "notes://all/{id}" }, argument: { name: "id", value: "4" } },
       "admin",
-      "complete 4 admin"
+      "complete 4"
     ]
   ]
   for (const [method, params, caller, run] of allowed) {
@@ -409,6 +409,16 @@ describe("bodies (G2, W-08)", () => {
       })
     )
   }
+
+  it.scopedLive("a URI that no router can read is answered by the server, not by a defect of the gate", () =>
+    Effect.gen(function* () {
+      const { ask, ran } = yield* Notes.make()
+      for (const uri of ["notes://all/%", "notes://all/%E0%A4%A", "", "%", "*", ":", "notes://all/*", "//", "\u0000"]) {
+        assert.include([200, 403], (yield* ask("resources/read", { uri }, "nobody")).status)
+      }
+      assert.deepStrictEqual(ran, [])
+    })
+  )
 
   it.scopedLive("what another parser might read differently is refused before it is read", () =>
     Effect.gen(function* () {

@@ -226,10 +226,13 @@ describe("OperationScopes", () => {
     )
   })
 
-  it.effect("other methods have no operation", () =>
+  it.effect("methods without a body have no operation; all others are as POST", () =>
     Effect.gen(function* () {
       const { ask } = serving()
       for (const method of ["GET", "HEAD", "DELETE"]) assert.strictEqual((yield* ask([], { method })).status, 200)
+      for (const method of ["PUT", "PATCH", "QUERY"]) {
+        assert.strictEqual((yield* ask([], { method, body: deleteFile })).status, 403)
+      }
     })
   )
 })

@@ -6,7 +6,6 @@ import { feature, noFeature, type Section } from "./Row.js"
 
 const TYPES = "the compiler refuses it"
 const LATER_KIT = "later issue: the test kit"
-const LATER_POLICY = "later issue: policies of tools and lists"
 
 export const sections: ReadonlyArray<Section> = [
   {
@@ -144,8 +143,8 @@ export const sections: ReadonlyArray<Section> = [
       feature("E19", "CORS exposes the header.", "server/Guard"),
       feature(
         "E20",
-        "401 starts the flow; the form in `_meta` comes with a later issue.",
-        "server/Challenge, client/Refusal"
+        "401 starts the flow; the form in `_meta` comes from the same declaration.",
+        "server/Challenge OperationScopes, mcp/OperationGate, client/Refusal"
       )
     ]
   },
@@ -169,9 +168,9 @@ export const sections: ReadonlyArray<Section> = [
     rows: [
       feature("G1", "A tool is guarded where it is called.", "mcp/McpServerAuth, server/OperationScopes"),
       feature("G2", "Scopes at the tool, a 403, closed without a caller.", "mcp/McpServerAuth, server/OperationScopes"),
-      noFeature("G3", "Policies of subject, resource and action.", LATER_POLICY),
-      noFeature("G4", "Denied looks like absent.", LATER_POLICY),
-      noFeature("G5", "Listed, and not callable.", LATER_POLICY),
+      feature("G3", "Policies of subject, resource and action.", "server/ScopeRequirement"),
+      feature("G4", "Denied looks like absent.", "mcp/OperationGate Declaration"),
+      feature("G5", "Listed, and not callable.", "mcp/OperationList"),
       noFeature("G6", "Grants.", "out of scope"),
       feature("G7", "Session limits; this document is the checklist.", "server/SessionStore")
     ]

@@ -115,7 +115,7 @@ export const sections: ReadonlyArray<Section> = [
         "M",
         "Validate the token on every request before any work.",
         "Overview; OAuth 2.1 §5.2",
-        "server/Guard"
+        "server/Guard StreamExpiry"
       ),
       kept(
         "RS-31",
@@ -161,7 +161,7 @@ export const sections: ReadonlyArray<Section> = [
       leftOut("RS-42", "M", "Private results are shared between no two callers.", "Caching", BEHIND),
       kept("RS-43", "M", "`requestState` is input of an attacker.", "Multi round-trip", "server/RequestState"),
       kept("RS-44", "M", "Tasks and state belong to the caller who made them.", "Tasks; SBP", "server/RequestState"),
-      leftOut("RS-45", "Y", "Lists may vary with the scopes.", "Server features", "later issue: listing by policy")
+      kept("RS-45", "Y", "Lists may vary with the scopes.", "Server features", "mcp/OperationList")
     ]
   },
   {
@@ -196,7 +196,13 @@ export const sections: ReadonlyArray<Section> = [
         "Overview",
         "server/Challenge Claims, protocol/Scopes"
       ),
-      kept("RS-55", "S", "All of it in one challenge.", "Overview", "server/Challenge OperationScopes"),
+      kept(
+        "RS-55",
+        "S",
+        "All of it in one challenge.",
+        "Overview",
+        "server/Challenge OperationScopes ScopeRequirement"
+      ),
       kept("RS-56", "S", "Scopes in challenges are made one and the same way.", "Overview", "server/Challenge"),
       kept("RS-57", "M", "A broad scope covers those below it.", "Overview › Step-Up", "server/Guard AuthConfig"),
       leftOut(
