@@ -54,3 +54,16 @@ export const union = (...lists: ReadonlyArray<ReadonlyArray<string>>): ReadonlyA
  */
 export const missing = (required: ReadonlyArray<string>, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
   required.filter((scope) => !granted.includes(scope))
+
+/**
+ * Of several sets of which one is enough, the one that lacks the fewest scopes; the first of equals. It lacks none where
+ * any of them lacks none.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const nearest = <Set extends ReadonlyArray<string>>(
+  alternatives: readonly [Set, ...Array<Set>],
+  granted: ReadonlyArray<string>
+): Set =>
+  alternatives.reduce((best, one) => (missing(one, granted).length < missing(best, granted).length ? one : best))
