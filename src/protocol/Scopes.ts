@@ -86,3 +86,16 @@ export interface Vocabulary<Scope extends string> {
  */
 export const vocabulary = <const Scope extends string>(...all: readonly [Scope, ...Array<Scope>]): Vocabulary<Scope> =>
   Object.assign(<const Some extends readonly [Scope, ...Array<Scope>]>(...scopes: Some): Some => scopes, { all })
+
+/**
+ * Of several sets of which one is enough, the one that lacks the fewest scopes; the first of equals. It lacks none where
+ * any of them lacks none.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const nearest = <Set extends ReadonlyArray<string>>(
+  alternatives: readonly [Set, ...Array<Set>],
+  granted: ReadonlyArray<string>
+): Set =>
+  alternatives.reduce((best, one) => (missing(one, granted).length < missing(best, granted).length ? one : best))

@@ -87,3 +87,29 @@ export const requireScopes = (
   Effect.flatMap(CurrentClaims, (claims) =>
     claims.hasScopes(scopes) ? Effect.succeed(claims) : new InsufficientScope({ required: scopes })
   )
+
+/** A set of scopes that somebody asks for, and so not an empty one. */
+type ScopeSet = readonly [string, ...Array<string>]
+
+/**
+ * Goes on where the caller has all scopes of one of these sets. It fails with `InsufficientScope` for the set that the
+ * caller lacks the least of, because a challenge can name one set only (RFC 6750 §3): the first of them, for a caller with
+ * nothing.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { Claims } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * export const publish = Effect.as(Claims.requireAnyScopes(["posts:publish"], ["posts:write", "editor"]), "published")
+ * ```
+ */
+export const requireAnyScopes = (
+  ...alternatives: readonly [ScopeSet, ...Array<ScopeSet>]
+): Effect.Effect<Claims, InsufficientScope, CurrentClaims> =>
+  Effect.flatMap(CurrentClaims, (claims) => {
+    const required = Scopes.nearest(alternatives, claims.scopes)
+    return claims.hasScopes(required) ? Effect.succeed(claims) : new InsufficientScope({ required })
+  })

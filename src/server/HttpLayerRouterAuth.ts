@@ -90,7 +90,8 @@ export const middleware = HttpLayerRouter.middleware<{ provides: CurrentClaims; 
  * @example
  * ```ts
  * import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
- *  * import { Claims, HttpLayerRouterAuth } from "effect-mcp-auth/server"
+ * import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+ * import { Claims, HttpLayerRouterAuth } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
  * import * as Layer from "effect/Layer"
  *

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "effect/FastCheck"
-import { isScopeToken, missing, parse, render, union } from "../../src/protocol/Scopes.js"
+import { isScopeToken, missing, nearest, parse, render, union } from "../../src/protocol/Scopes.js"
 
 /** Any UTF-16, well-formed or not. */
 const wide = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)) })
@@ -161,6 +161,26 @@ describe("Scopes", () => {
           const adds = union(granted, required).length > union(granted).length
           assert.strictEqual(missing(required, granted).length > 0, adds)
           assert.deepStrictEqual(missing(required, union(granted, required)), [])
+        })
+      )
+    })
+  })
+
+  describe("nearest (RS-54)", () => {
+    const sets = fc.array(fc.array(fc.constantFrom("a", "b", "c", "d"), { maxLength: 3 }), {
+      minLength: 1,
+      maxLength: 4
+    })
+
+    it("is one of the sets, none lacks fewer, and those before it lack more", () => {
+      fc.assert(
+        fc.property(sets, tokens, (sets, granted) => {
+          const best = nearest(sets as [Array<string>, ...Array<Array<string>>], granted)
+          const lacks = (set: ReadonlyArray<string>) => missing(set, granted).length
+          const index = sets.indexOf(best as Array<string>)
+          assert.isAtLeast(index, 0)
+          assert.isTrue(sets.every((set) => lacks(set) >= lacks(best)))
+          assert.isTrue(sets.slice(0, index).every((set) => lacks(set) > lacks(best)))
         })
       )
     })

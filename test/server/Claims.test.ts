@@ -7,7 +7,7 @@ import * as fc from "effect/FastCheck"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { Claims, CurrentClaims, requireScopes } from "../../src/server/Claims.js"
+import { Claims, CurrentClaims, requireAnyScopes, requireScopes } from "../../src/server/Claims.js"
 
 const secret = "raw-payload-7f3a"
 const make = (more: Partial<ConstructorParameters<typeof Claims>[0]> = {}): Claims =>
@@ -126,6 +126,31 @@ describe("Claims", () => {
       Effect.map(run("files:read", "files:write", "admin"), (result) => {
         assert.isTrue(result._tag === "Left" && result.left._tag === "InsufficientScope")
         if (result._tag === "Left") assert.deepStrictEqual(result.left.required, ["files:read", "files:write", "admin"])
+      })
+    )
+  })
+
+  describe("requireAnyScopes (RS-53, RS-54)", () => {
+    type Sets = Parameters<typeof requireAnyScopes>
+    const table: ReadonlyArray<readonly [name: string, sets: Sets, required: ReadonlyArray<string> | undefined]> = [
+      ["the only set", [["files:read"]], undefined],
+      ["the first", [["files:read"], ["admin"]], undefined],
+      ["the last", [["admin"], ["x", "y"], ["mcp:tools", "files:read"]], undefined],
+      ["none, the first of equals", [["admin"], ["root"]], ["admin"]],
+      ["none, the nearest", [["a", "b"], ["files:read", "admin"], ["root"]], ["files:read", "admin"]],
+      [
+        "scopes of two sets, but no set",
+        [
+          ["files:read", "a"],
+          ["mcp:tools", "b"]
+        ],
+        ["files:read", "a"]
+      ]
+    ]
+    it.effect.each(table)("%s", ([, sets, required]) =>
+      Effect.map(Effect.either(Effect.provideService(requireAnyScopes(...sets), CurrentClaims, make())), (result) => {
+        const refused = result._tag === "Left" ? result.left.required : undefined
+        assert.deepStrictEqual(refused, required)
       })
     )
   })
