@@ -25,11 +25,12 @@ import { Tenancy } from "./Tenancy.js"
 /**
  * When access ends while a request is under way.
  *
- * `margin`: so long before its expiry a token counts as expired here, from the first moment on; zero by default.
+ * `margin`: so long before its expiry a token counts as expired here, also for a call that is only about to begin; zero by
+ * default. It has to be less than tokens live.
  *
  * `recheckEvery`: how often the authorizer is asked again with the same credentials; a minute by default, a second at the
- * least. Nothing but this notices a revocation, so with `Duration.infinity` access ends at expiry alone, and never where the token names none. An
- * authorizer that remembers (`CachedAuthorizer`) notices it so much later.
+ * least. Nothing but this notices a revocation, so with `Duration.infinity` access ends at expiry alone, and never where the
+ * token names none. An authorizer that remembers (`CachedAuthorizer`) notices it so much later.
  *
  * `outage`: how long it goes on while the authorizer cannot decide; five minutes by default, and never beyond expiry.
  *
