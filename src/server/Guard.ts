@@ -25,7 +25,10 @@ import * as Tenancy from "./Tenancy.js"
 const authorizationIsRepeated = (request: HttpServerRequest.HttpServerRequest): boolean => {
   const raw = (request.source as { readonly rawHeaders?: ReadonlyArray<string> }).rawHeaders
   // Servers that hand on a web Request, Bun's among them, have joined the two. No b64token has a comma.
-  if (raw === undefined) return /,\s*(?:basic|bearer|dpop)\s/i.test(request.headers["authorization"] ?? "")
+  if (raw === undefined) {
+    const header = request.headers["authorization"] ?? ""
+    return header.includes(",") && /,\s*(?:basic|bearer|dpop)\s/i.test(header)
+  }
   let seen = 0
   for (let i = 0; i < raw.length; i += 2) if (raw[i]?.toLowerCase() === "authorization") seen++
   return seen > 1
