@@ -16,6 +16,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { FetchLimits } from "../discovery/FetchLimits.js"
@@ -83,7 +84,7 @@ export const lookAgain = Schedule.exponential("25 millis").pipe(
   Schedule.intersect(Schedule.recurUpTo("1 minute"))
 )
 
-/** Somebody else has the lease, or was faster, or has to be asked twice: look again. */
+/** Somebody else has the lease, or was faster: look again. */
 class Again extends Data.TaggedError("Again") {}
 
 const rule = "OAuth 2.1 section 4.3"
@@ -146,10 +147,14 @@ const renewed = (
 }
 
 /** Asks the server. A registration that is dead takes its grant along; one `invalid_client` is no proof of it, two are. */
-const ask = (options: ClientRegistration.Options, record: Record, { value: grant, version }: Entry) =>
+const ask = (
+  options: ClientRegistration.Options,
+  record: Record,
+  marked: Entry,
+  refreshToken: Redacted.Redacted<string>
+) =>
   Effect.gen(function* () {
-    const { refreshToken } = grant
-    if (refreshToken === undefined) return yield* ended(grant)
+    const { value: grant } = marked
     const client = yield* ClientRegistration.recall(options, grant)
     if (Option.isNone(client)) {
       return yield* refused(grant, "invalid_client", `the registration at ${grant.issuer} is not known any more`)
@@ -160,10 +165,7 @@ const ask = (options: ClientRegistration.Options, record: Record, { value: grant
       granted: grant.accessToken.scopes,
       grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
     })
-    const forget = Effect.zipRight(
-      ClientRegistration.forget(client.value),
-      record.write({ value: grant, version }, Option.none())
-    )
+    const forget = Effect.zipRight(ClientRegistration.forget(client.value), record.write(marked, Option.none()))
     return yield* Effect.catchIf(request, isInvalidClient, () =>
       Effect.tapError(request, (error) =>
         isInvalidClient(error) && client.value._tag === "Dynamic" ? forget : Effect.void
@@ -222,36 +224,30 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, () => Effect.fail(failure))
   })
 
-/** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
-const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(effect), Fiber.join))
-
 const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry) =>
   Effect.gen(function* () {
     const { value: before } = entry
     if (before.refreshToken === undefined) return yield* ended(before)
     const now = yield* Clock.currentTimeMillis
     const by = yield* Effect.sync(() => crypto.randomUUID())
-    const mark = { ...before, refreshing: { since: before.refreshing?.since ?? now, by } }
-    yield* record.write(entry, Option.some(mark))
-    const marked = yield* record.read
-    if (Option.isNone(marked) || marked.value.value.refreshing?.by !== by) return yield* new Again()
-    return yield* undisturbed(
-      Effect.matchEffect(ask(options, record, marked.value), {
-        onFailure: (error) => conclude(record, marked.value, before, error),
-        onSuccess: (issued) =>
-          Effect.gen(function* () {
-            const next = renewed(before, issued, yield* Clock.currentTimeMillis)
-            const kept = yield* keep(record, marked.value, next)
-            const { lostScopes = [] } = kept.accessToken
-            if (lostScopes.length > 0) {
-              yield* Effect.logWarning(`A refresh has not brought back the scopes ${Scopes.render(lostScopes)}`)
-            }
-            return kept
-          })
-      })
-    )
+    const refreshing = { since: before.refreshing?.since ?? now, by }
+    yield* record.write(entry, Option.some({ ...before, refreshing }))
+    const found = yield* record.read
+    if (Option.isNone(found) || found.value.value.refreshing?.by !== by) return yield* new Again()
+    const { value: marked } = found
+    const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken))
+    if (issued._tag === "Left") return yield* conclude(record, marked, before, issued.left)
+    const kept = yield* keep(record, marked, renewed(before, issued.right, yield* Clock.currentTimeMillis))
+    const { lostScopes = [] } = kept.accessToken
+    if (lostScopes.length > 0) {
+      yield* Effect.logWarning(`A refresh has not brought back the scopes ${Scopes.render(lostScopes)}`)
+    }
+    return kept
   })
+
+/** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
+const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(effect), Fiber.join))
 
 /**
  * Refreshes a grant, or gives what somebody else has made of it by now: whoever gets the lease asks, the others look again
@@ -280,7 +276,8 @@ export const refresh = (
       if (isOther && !AccessToken.isExpired(current.accessToken, yield* Clock.currentTimeMillis)) return current
       const isElsewhere = StoredGrant.key(current, undefined) !== StoredGrant.key(leased, undefined)
       leased = current
-      return Option.isNone(lease) || isElsewhere ? yield* new Again() : yield* exchange(options, record, entry.value)
+      if (Option.isNone(lease) || isElsewhere) return yield* new Again()
+      return yield* undisturbed(exchange(options, record, entry.value))
     }).pipe(
       Effect.scoped,
       Effect.retry({ while: (error) => error._tag === "Again", schedule: lookAgain }),

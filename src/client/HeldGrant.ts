@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -158,6 +159,16 @@ export const make = (
         Effect.provideService(GuardedHttp.GuardedHttp, http),
         stored,
         backOff.guard,
+        // The server is left alone for a while; what another process has brought from it is as good.
+        Effect.catchTag("TokenUnavailable", (error) =>
+          Effect.flatMap(Effect.zip(reload, Clock.currentTimeMillis), ([found, now]) =>
+            Option.isSome(found) &&
+            !AccessToken.isSame(found.value.accessToken, grant.accessToken) &&
+            !AccessToken.isExpired(found.value.accessToken, now)
+              ? Effect.as(backOff.reset, found.value)
+              : Effect.fail(error)
+          )
+        ),
         Effect.tapBoth({
           onSuccess: hold,
           // It may have ended, and the store knows how.

@@ -281,7 +281,7 @@ export const layer = (
  * @category layers
  * @example
  * ```ts
- * import type * as HttpClient from "@effect/platform/HttpClient"
+ * import * as HttpClient from "@effect/platform/HttpClient"
  * import { HttpClientAuth, WebSignIn } from "effect-mcp-auth/client"
  * import * as Effect from "effect/Effect"
  *

@@ -52,7 +52,8 @@ export const parse = (authorization: string | undefined): BearerCredentials => {
   // Nearly all are well-formed, and long: one look has to do. What follows says what is wrong with the others.
   const [, wellFormed = "", credentials] = CREDENTIALS.exec(authorization) ?? []
   const known = SCHEMES.get(wellFormed.toLowerCase())
-  if (known !== undefined && credentials !== undefined) return { _tag: "Credentials", scheme: known, token: credentials }
+  if (known !== undefined && credentials !== undefined)
+    return { _tag: "Credentials", scheme: known, token: credentials }
   const header = authorization.trim()
   if (header === "") return missing
   const space = header.indexOf(" ")

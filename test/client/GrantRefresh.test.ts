@@ -9,7 +9,7 @@ import * as TestClock from "effect/TestClock"
 import { type ClientError, StoredGrant, TokenStore } from "../../src/client/index.js"
 import * as Process from "./fixtures/Process.js"
 import { gate, passing, settle } from "./fixtures/time.js"
-import { endpoint, World } from "./World.js"
+import { endpoint, issuer, redirectUri, World } from "./World.js"
 
 const refreshes = (world: World) => world.requests.filter((r) => r.form.get("grant_type") === "refresh_token")
 
@@ -29,13 +29,35 @@ const reason = (error: ClientError.ClientError | { readonly _tag: string }): Cli
   return cause?._tag === "TokenRefused" ? cause : undefined
 }
 
-describe("killed at any point of a refresh", () => {
+describe("killed at any point of a refresh", { timeout: 60_000 }, () => {
+  const source = { registration: { preRegistered: [{ issuer, clientId: "c" }] } }
+
+  /** The same without the way to it, because it is done often. */
+  const expired = (world: World, store: Process.Options["store"]) => {
+    const { access_token: access, refresh_token: refresh } = world.issue(["mcp:read"])
+    const grant: StoredGrant.StoredGrant = {
+      schemaVersion: 1,
+      issuer,
+      clientId: "c",
+      resource: endpoint,
+      redirectUri,
+      tokenEndpoint: `${issuer}/token`,
+      tokenEndpointAuthMethods: ["none"],
+      accessToken: { value: Redacted.make(String(access)), type: "Bearer", expiresAt: 1, scopes: ["mcp:read"] },
+      refreshToken: Redacted.make(String(refresh)),
+      requestedScopes: ["mcp:read"],
+      issuedAt: 0
+    }
+    const stored = Effect.provideService(StoredGrant.replace({ endpoint }, grant), TokenStore.TokenStore, store)
+    return Effect.zipRight(stored, TestClock.adjust("2 hours"))
+  }
+
   const points = Effect.gen(function* () {
     const world = new World()
     const store = yield* Process.memory
     yield* expired(world, store)
     const counting = Process.mortal(store, Number.POSITIVE_INFINITY, "before")
-    yield* Process.run(world, { store: counting.store })
+    yield* Process.run(world, { store: counting.store, source })
     return Array.from({ length: counting.verbs() }, (_, n) => n + 1).flatMap(
       (nth) =>
         [
@@ -52,7 +74,7 @@ describe("killed at any point of a refresh", () => {
       const store = yield* Process.memory
       yield* expired(world, store)
       const victim = Process.mortal(store, nth, when)
-      const process = yield* Process.start(world, { store: victim.store })
+      const process = yield* Process.start(world, { store: victim.store, source })
       yield* Effect.forkDaemon(process.call)
       while (!victim.isDead()) yield* settle
       yield* settle
@@ -66,7 +88,7 @@ describe("killed at any point of a refresh", () => {
       const outcomes = { whole: 0, lost: 0 }
       for (const [nth, when] of yield* points) {
         const { asked, at, store, world } = yield* killed(nth, when)
-        const result = yield* Effect.either(Process.run(world, { store }))
+        const result = yield* Effect.either(Process.run(world, { store, source }))
         const point = `${when} verb ${nth}`
         if (result._tag === "Right") {
           outcomes.whole++
@@ -82,11 +104,10 @@ describe("killed at any point of a refresh", () => {
           // Tried once: whoever comes later hears the same, without another request.
           const tried = refreshes(world).length
           assert.strictEqual(tried, 2, point)
-          const later = yield* Effect.flip(Process.run(world, { store }))
+          const later = yield* Effect.flip(Process.run(world, { store, source }))
           assert.strictEqual(reason(later)?.answerLostAt, at, point)
           assert.strictEqual(refreshes(world).length, tried, point)
         }
-        assert.lengthOf(world.prompts, 1, point)
       }
       // Only a kill between the request and the write loses anything.
       assert.isAbove(outcomes.whole, outcomes.lost)
@@ -99,8 +120,8 @@ describe("killed at any point of a refresh", () => {
       for (const [nth, when] of yield* points) {
         const { store, world } = yield* killed(nth, when)
         for (const token of world.refreshTokens.values()) token.active = true
-        assert.strictEqual(yield* Process.run(world, { store }), 200)
-        assert.strictEqual(yield* Process.run(world, { store }), 200)
+        assert.strictEqual(yield* Process.run(world, { store, source }), 200)
+        assert.strictEqual(yield* Process.run(world, { store, source }), 200)
         const grant = Option.getOrThrow(yield* stored(store))
         assert.isUndefined(grant.refreshing)
         assert.strictEqual(grant.generation, 1)
@@ -202,6 +223,30 @@ describe("a lease that ran out while the holder lived", () => {
       assert.strictEqual((yield* Effect.flip(Fiber.join(calling)))._tag, "SignInRequired")
       assert.isTrue(Option.isNone(yield* stored(store)))
       yield* end
+    })
+  )
+})
+
+describe("a pause", () => {
+  it.scoped("does not keep a process from what another one has brought", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const store = yield* Process.memory
+      yield* expired(world, store)
+      world.faults.push(({ path }) =>
+        path === "/token" ? new Response("", { status: 429, headers: { "retry-after": "600" } }) : undefined
+      )
+      const patient = yield* Process.start(world, { store })
+      assert.strictEqual((yield* Effect.flip(patient.call))._tag, "TokenUnavailable")
+      world.faults.pop()
+      const asked = refreshes(world).length
+      const again = yield* Effect.flip(patient.call)
+      assert.strictEqual(again._tag === "TokenUnavailable" ? again.retryAfter : again._tag, 600)
+      assert.lengthOf(refreshes(world), asked)
+      assert.strictEqual(yield* Process.run(world, { store }), 200)
+      assert.strictEqual(yield* patient.call, 200)
+      assert.lengthOf(refreshes(world), asked + 1)
+      yield* patient.end
     })
   )
 })
