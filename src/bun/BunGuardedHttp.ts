@@ -7,7 +7,6 @@
 import { isIP } from "node:net"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
-import { dns } from "bun"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as GuardedClient from "../discovery/GuardedClient.js"
@@ -15,14 +14,14 @@ import type * as NetworkZone from "../discovery/NetworkZone.js"
 import * as Reach from "../discovery/Reach.js"
 
 /**
- * `tls` is for what else there is to say of connections, such as a certificate authority of one's own. `lookup` takes the
- * place of Bun's resolver.
+ * `tls` is for what else there is to say of connections, as PEM: a certificate authority of one's own, a certificate of the
+ * client and its key. `lookup` takes the place of Bun's resolver.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends GuardedClient.Options {
-  readonly tls?: Omit<NonNullable<BunFetchRequestInit["tls"]>, "serverName"> | undefined
+  readonly tls?: { readonly ca?: string | Array<string>; readonly cert?: string; readonly key?: string } | undefined
   readonly lookup?: ((hostname: string) => Promise<ReadonlyArray<{ readonly address: string }>>) | undefined
 }
 
@@ -37,7 +36,7 @@ const at = (url: URL, address: string): string => {
 }
 
 const pinned =
-  ({ lookup = dns.lookup, tls }: Options, reach: ReadonlyArray<NetworkZone.NetworkZone>) =>
+  ({ lookup = (hostname) => Bun.dns.lookup(hostname), tls }: Options, reach: ReadonlyArray<NetworkZone.NetworkZone>) =>
   async (url: URL, init: RequestInit): Promise<Response> => {
     const { host, hostname } = url
     if (isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return fetch(url, { ...init, ...(tls && { tls }) })
