@@ -39,7 +39,7 @@ const delays = <E>() =>
     Schedule.addDelayEffect(([error, count]) => {
       const seconds = retryAfter(error)
       return seconds === undefined
-        ? Effect.map(jitter, (factor) => Duration.seconds(factor * 2 ** count))
+        ? Effect.map(jitter, (factor) => Duration.millis(Math.round(factor * 1000 * 2 ** count)))
         : Effect.succeed(Duration.seconds(seconds))
     })
   )

@@ -181,20 +181,25 @@ export const find = (
 export const replace = (
   owner: Owner,
   grant: StoredGrant
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.gen(function* () {
-    const at = key(grant, owner.user)
-    yield* grants.modify(at, () => Option.some(grant))
-    const before = yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
-    const place = Option.match(before, { onNone: () => at, onSome: ({ value }) => value.grant })
-    if (place === at) return
-    const replaced = yield* grants.read(place)
-    const pointer = yield* pointers.read(pointerKey(owner))
-    // Not where somebody has signed in there again meanwhile.
-    if (Option.isSome(replaced) && Option.isSome(pointer) && pointer.value.value.grant === at) {
+): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
+  const at = key(grant, owner.user)
+  return persist(
+    pointerKey(owner),
+    Effect.gen(function* () {
+      yield* grants.modify(at, () => Option.some(grant))
+      const before = yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
+      const place = Option.match(before, { onNone: () => at, onSome: ({ value }) => value.grant })
+      if (place === at) return
+      const replaced = yield* grants.read(place)
+      const pointer = yield* pointers.read(pointerKey(owner))
+      if (Option.isNone(replaced) || Option.isNone(pointer) || pointer.value.value.grant === place) return
       yield* grants.write(place, { expected: Option.some(replaced.value.version), value: Option.none() })
-    }
-  })
+      // Somebody may have signed in there again at that very moment, and what they point at would be gone.
+      const now = yield* pointers.read(pointerKey(owner))
+      if (Option.isSome(now) && Option.isNone(yield* grants.read(now.value.value.grant))) return yield* new Overtaken()
+    })
+  )
+}
 
 /**
  * Removes the grant of an endpoint, and what points at it.

@@ -30,8 +30,8 @@ type Store = Process.Options["store"]
 const on = (store: Store) => Effect.provideService(TokenStore.TokenStore, store)
 
 /** Every verb of it takes a turn, of a length of its own, so that those who use it at once do so in any order. */
-const dawdling = (inner: Store): Store => {
-  let seed = 1
+const dawdling = (inner: Store, round: number): Store => {
+  let seed = round + 1
   const turn = Effect.suspend(() => {
     seed = (seed * 48271) % 2147483647
     return Effect.repeatN(Effect.yieldNow(), seed % 7)
@@ -46,12 +46,14 @@ const dawdling = (inner: Store): Store => {
 describe("replace", () => {
   it.scopedLive("of many that sign in at once one stays, and nothing is left of the others", () =>
     Effect.gen(function* () {
-      for (const clients of [1, 2, 8]) {
+      for (let round = 0; round < 80; round++) {
+        const clients = 1 + (round % 8)
         const store = yield* Process.memory
+        const slow = dawdling(store, round)
         const names = Array.from({ length: 8 }, (_, n) => ({ client: `c${n % clients}`, token: `t${n}` }))
         yield* Effect.forEach(
           names,
-          ({ client, token }) => on(dawdling(store))(StoredGrant.replace(owner, grant(client, token))),
+          ({ client, token }) => on(slow)(StoredGrant.replace(owner, grant(client, token))),
           { concurrency: "unbounded", discard: true }
         )
         const found = tokenOf(yield* on(store)(StoredGrant.find(owner)))
@@ -108,7 +110,7 @@ describe("remove", () => {
       Effect.gen(function* () {
         for (let round = 0; round < 20; round++) {
           const store = yield* Process.memory
-          const slow = dawdling(store)
+          const slow = dawdling(store, round)
           yield* on(store)(StoredGrant.replace(owner, grant("a")))
           yield* Effect.all(
             [
