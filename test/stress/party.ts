@@ -37,7 +37,8 @@ export const make = (options: { readonly lifetime: number } & AuthorizationServe
           refreshes.push({ token: form.get("refresh_token") ?? "", status, error })
         }
       },
-      authorizer: { clockTolerance: 0 },
+      // Times in tokens are whole seconds, rounded down: without it one of two seconds lives for one to two.
+      authorizer: { clockTolerance: "1 second" },
       serve: HttpServer.serve(HttpServerResponse.text("ok").pipe(HttpAppAuth.middleware, HttpAppAuth.withMetadata))
     })
     server.authorizationServer.provider.on("grant.revoked", () => {
