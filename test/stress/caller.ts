@@ -28,7 +28,7 @@ const ended = Effect.async<void>((resume) => {
 /** Why a person would have to be asked, if it is known. */
 const lost = (error: { readonly _tag: string; readonly cause?: unknown }) => {
   const cause = error.cause as ClientError.TokenRefused | undefined
-  return error._tag === "AuthorizeUserError" && cause?._tag === "TokenRefused"
+  return error._tag === "SignInRequired" && cause?._tag === "TokenRefused"
     ? { error: cause.error, answerLostAt: cause.answerLostAt }
     : undefined
 }

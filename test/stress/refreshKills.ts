@@ -64,7 +64,7 @@ const program = Effect.gen(function* () {
         const after = yield* Callers.start(variables)
         // What passes is none: a call may come too late for a token, and the lease of who was killed has to run out.
         const outcome = yield* Effect.timeoutOption(
-          after.line((line) => called(line) || line["error"] === "AuthorizeUserError"),
+          after.line((line) => called(line) || line["error"] === "SignInRequired"),
           "1 minute"
         ).pipe(Effect.map(Option.getOrUndefined))
         if (outcome !== undefined && called(outcome)) tally.valid++
