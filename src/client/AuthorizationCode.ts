@@ -27,6 +27,7 @@ import * as ClientRegistration from "./ClientRegistration.js"
 import * as PushedRequest from "./PushedRequest.js"
 import * as RegistrationChoice from "./RegistrationChoice.js"
 import type { AuthorizationServer } from "./ServerDiscovery.js"
+import * as ServerProfile from "./ServerProfile.js"
 import * as SignIn from "./SignIn.js"
 import * as StoredGrant from "./StoredGrant.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
@@ -99,7 +100,7 @@ export interface Prepared {
  */
 export const prepare = (request: Request): Effect.Effect<Prepared> =>
   Effect.gen(function* () {
-    const { redirectUri, registration, resource, scopes, server } = request
+    const { redirectUri, registration, scopes, server } = request
     const verifier = yield* Effect.sync(() => Pkce.verifier())
     const state = yield* Effect.sync(() => Base64Url.random(32))
     const codeChallenge = yield* Effect.promise(() => Pkce.challenge(verifier))
@@ -108,14 +109,15 @@ export const prepare = (request: Request): Effect.Effect<Prepared> =>
       scopes.length === 0 ? "ask for no scope" : `ask for the scopes ${Scopes.render(scopes)}`,
       "MCP authorization, scope selection"
     )
+    const { resource, ...target } = ServerProfile.target(server.profile, request.resource)
     const asked = {
       clientId: registration.clientId,
       redirectUri,
       codeChallenge,
       state,
       resource,
-      scope: Scopes.render(scopes),
-      extra: { ...consent, ...request.parameters }
+      scope: ServerProfile.renderScopes(server.profile, scopes),
+      extra: { ...consent, ...request.parameters, ...target }
     }
     return {
       request: asked,
@@ -204,12 +206,18 @@ export const begin = (
   )
 }
 
-const exchange = (pending: Pending, code: string, registration: ClientRegistration.ClientRegistration) =>
+const exchange = (
+  pending: Pending,
+  code: string,
+  registration: ClientRegistration.ClientRegistration,
+  profile: ServerProfile.ServerProfile
+) =>
   Effect.flatMap(
     confirmed(
       TokenEndpoint.request({
         endpoint: pending.terms.tokenEndpoint,
         client: registration,
+        profile,
         granted: pending.terms.requestedScopes,
         grant: TokenEndpoint.Grant.AuthorizationCode({
           code: Redacted.make(code),
@@ -225,8 +233,8 @@ const exchange = (pending: Pending, code: string, registration: ClientRegistrati
 
 /**
  * The second half: judges the response by the record, and only then exchanges the code, at the token endpoint of the
- * issuer that was asked, for a grant that is not stored yet. Fails with `AuthorizationInvalid` where the response is not the answer to that request, with `AuthorizationRefused`
- * where the server said no, and as `TokenEndpoint.request` does.
+ * issuer that was asked, for a grant that is not stored yet. Fails with `AuthorizationInvalid` where the response is not
+ * the answer to that request, with `AuthorizationRefused` where the server said no, and as `TokenEndpoint.request` does.
  *
  * @since 0.1.0
  * @category constructors
@@ -234,7 +242,8 @@ const exchange = (pending: Pending, code: string, registration: ClientRegistrati
 export const complete = (
   pending: Pending,
   response: URLSearchParams,
-  registration: ClientRegistration.ClientRegistration
+  registration: ClientRegistration.ClientRegistration,
+  serverProfiles: ServerProfile.ServerProfiles | undefined
 ): Effect.Effect<
   StoredGrant.StoredGrant,
   AuthorizationInvalid | AuthorizationRefused | TokenRefused | TokenUnavailable | RegistrationFailed | TokenStoreError,
@@ -256,6 +265,6 @@ export const complete = (
       return fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
     }
     case "Granted":
-      return exchange(pending, judged.code, registration)
+      return exchange(pending, judged.code, registration, ServerProfile.of(serverProfiles, issuer))
   }
 }

@@ -17,7 +17,6 @@ import type * as TokenStore from "./TokenStore.js"
 /**
  * What there is to say beyond the options of every source.
  *
- * - `assumePkceAt`: issuers whose metadata forgets to say that they do PKCE
  * - `pushedRequests`: authorization requests are pushed (RFC 9126) to every server that offers it; `required` does it
  *   only where the server insists
  * - `fallback`: `"2025-03-26"` reaches servers of that revision, which publish no protected resource metadata. Where all
@@ -30,7 +29,6 @@ import type * as TokenStore from "./TokenStore.js"
  * @category models
  */
 export interface Options extends SignIn.Options {
-  readonly assumePkceAt?: ReadonlyArray<string> | undefined
   readonly pushedRequests?: "offered" | "required" | undefined
   readonly fallback?: "2025-03-26" | undefined
   readonly authorizationParameters?: Readonly<Record<string, string>> | undefined
@@ -61,8 +59,8 @@ export const checkedRedirectUri = (redirectUri: string): Effect.Effect<void, Aut
  * @since 0.1.0
  * @category constructors
  */
-export const need = ({ assumePkceAt, fallback, pushedRequests }: Omit<Options, "resource">): SignIn.Need => ({
-  need: { grant: "authorization_code", assumePkceAt, pushedRequests },
+export const need = ({ fallback, pushedRequests }: Omit<Options, "resource">): SignIn.Need => ({
+  need: { grant: "authorization_code", pushedRequests },
   fallback
 })
 
@@ -94,7 +92,7 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return yield* AuthorizationCode.complete(pending, response, client)
+        return yield* AuthorizationCode.complete(pending, response, client, options.serverProfiles)
       })
     return SignInSource.make(options, {
       ...need(options),

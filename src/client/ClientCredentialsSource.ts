@@ -23,6 +23,7 @@ import * as Refusal from "./Refusal.js"
 import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
+import type * as ServerProfile from "./ServerProfile.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -39,12 +40,14 @@ export interface Options {
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
   readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
+  readonly serverProfiles?: ServerProfile.ServerProfiles | undefined
   readonly refreshMargin?: Duration.DurationInput | undefined
 }
 
 interface Held {
   readonly token: AccessToken.AccessToken
   readonly client: ClientRegistration.ClientRegistration
+  readonly profile: ServerProfile.ServerProfile
   readonly tokenEndpoint: string
   readonly revocationEndpoint: string | undefined
   readonly resource: string
@@ -103,6 +106,7 @@ export const make = (
         const { accessToken: token } = yield* TokenEndpoint.request({
           endpoint: target.tokenEndpoint,
           client: target.client,
+          profile: target.profile,
           grant: TokenEndpoint.Grant.ClientCredentials({ resource: target.resource, scopes: target.requested })
         })
         const { expiresAt = Number.POSITIVE_INFINITY } = token
@@ -117,7 +121,7 @@ export const make = (
         const { resourcePolicy: policy } = options
         const metadata = yield* ServerDiscovery.resource({ endpoint, challengeUrl, metadataUrl, policy })
         const issuers = selectAuthorizationServer(metadata.authorization_servers, held?.client.issuer)
-        const need = { grant: "client_credentials" } as const
+        const need = { grant: "client_credentials", profiles: options.serverProfiles } as const
         const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, need)
         const registration = yield* ClientRegistration.configured(
           { preRegistered: options.credentials, dynamic: false },
@@ -127,6 +131,7 @@ export const make = (
         const chosen = challenged.length > 0 ? challenged : (options.scopes ?? metadata.scopes_supported ?? [])
         return {
           client: registration,
+          profile: server.profile,
           tokenEndpoint: server.tokenEndpoint,
           revocationEndpoint: server.metadata.revocation_endpoint,
           resource: metadata.resource,

@@ -11,7 +11,6 @@ import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import type * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { insecureUrl } from "../protocol/Loopback.js"
-import * as Scopes from "../protocol/Scopes.js"
 import * as BackChannel from "./BackChannel.js"
 import {
   AuthorizationRefused,
@@ -21,6 +20,7 @@ import {
   type TokenRefused,
   type TokenUnavailable
 } from "./ClientError.js"
+import * as ServerProfile from "./ServerProfile.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -105,20 +105,22 @@ const refuse = (issuer: string, error: string, detail: string, description?: str
 export const begin = (request: {
   readonly endpoint: string
   readonly client: BackChannel.Client
+  readonly profile: ServerProfile.ServerProfile
   readonly resource: string
   readonly scopes: ReadonlyArray<string>
 }): Effect.Effect<Pending, AuthorizationRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
-    const { client, endpoint, resource, scopes } = request
+    const { client, endpoint, profile, resource, scopes } = request
     const { issuer } = client
+    const scope = ServerProfile.renderScopes(profile, scopes)
     const { response, sent } = yield* BackChannel.post({
       endpoint,
       client,
       parameters: [
         // Also beside HTTP Basic: RFC 8628 section 3.1 wants it unless the client authenticates otherwise.
         ["client_id", client.clientId],
-        ["resource", resource],
-        ...(scopes.length === 0 ? [] : [["scope", Scopes.render(scopes)] as const])
+        ...Object.entries(ServerProfile.target(profile, resource)),
+        ...(scope === undefined ? [] : [["scope", scope] as const])
       ],
       purpose: "device authorization request",
       step: "Authorization"
@@ -150,6 +152,7 @@ class Waiting extends Data.TaggedError("Waiting") {}
 export const poll = (request: {
   readonly endpoint: string
   readonly client: BackChannel.Client
+  readonly profile: ServerProfile.ServerProfile
   readonly resource: string
   readonly scopes: ReadonlyArray<string>
   readonly pending: Pending
@@ -159,7 +162,7 @@ export const poll = (request: {
   GuardedHttp.GuardedHttp
 > =>
   Effect.suspend(() => {
-    const { client, endpoint, pending, resource, scopes } = request
+    const { client, endpoint, pending, profile, resource, scopes } = request
     const { issuer } = client
     let interval = pending.interval
     const later = (next: number) => {
@@ -171,7 +174,7 @@ export const poll = (request: {
     )
     const { deviceCode } = pending
     const grant = TokenEndpoint.Grant.DeviceCode({ deviceCode, resource })
-    const ask = TokenEndpoint.request({ endpoint, client, grant, granted: scopes }).pipe(
+    const ask = TokenEndpoint.request({ endpoint, client, profile, grant, granted: scopes }).pipe(
       Effect.catchTags({
         // Not reached: RFC 8628 section 3.5 wants the questions to become fewer.
         TokenUnavailable: ({ retryAfter }) => Effect.fail(later(Math.max(interval * 2, retryAfter ?? 0))),

@@ -40,16 +40,17 @@ export const make = (
   const ask = (request: SignIn.Request) =>
     Effect.gen(function* () {
       const { resource, scopes, server } = request
-      const { metadata, tokenEndpoint } = server
+      const { metadata, profile, tokenEndpoint } = server
       const { device_authorization_endpoint: endpoint = "", issuer } = metadata
       // No redirect, so none is registered.
       const client = yield* ClientRegistration.obtain(registration, metadata, "")
       const forget = (error: { readonly error: string }) =>
         error.error === "invalid_client" ? ClientRegistration.forget(client) : Effect.void
       const issued = yield* Effect.gen(function* () {
-        const pending = yield* DeviceAuthorization.begin({ endpoint, client, resource, scopes })
+        const asked = { client, profile, resource, scopes }
+        const pending = yield* DeviceAuthorization.begin({ ...asked, endpoint })
         yield* show(pending.prompt)
-        return yield* DeviceAuthorization.poll({ endpoint: tokenEndpoint, client, resource, scopes, pending })
+        return yield* DeviceAuthorization.poll({ ...asked, endpoint: tokenEndpoint, pending })
       }).pipe(
         Effect.tapErrorTag("AuthorizationRefused", forget),
         Effect.tapErrorTag("TokenRefused", forget),

@@ -25,6 +25,7 @@ import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
 import { fail, type RegistrationFailed, TokenRefused, type TokenStoreError, TokenUnavailable } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
+import * as ServerProfile from "./ServerProfile.js"
 import * as StoredGrant from "./StoredGrant.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 import type * as TokenStore from "./TokenStore.js"
@@ -128,42 +129,38 @@ export const ended = (grant: StoredGrant.StoredGrant): Effect.Effect<never, Toke
 const isInvalidClient = (error: RefreshError): boolean =>
   error._tag === "TokenRefused" && error.error === "invalid_client"
 
-/** What the answer makes of a grant. */
-const renewed = (
-  before: StoredGrant.StoredGrant,
-  { accessToken, refreshToken = before.refreshToken }: TokenEndpoint.Issued,
-  issuedAt: number
-): StoredGrant.StoredGrant => {
-  const { refreshing: _, ...rest } = before
-  const had = Scopes.union(before.accessToken.scopes, before.accessToken.lostScopes ?? [])
-  const lostScopes = Scopes.missing(had, accessToken.scopes)
-  return {
-    ...rest,
-    accessToken: lostScopes.length === 0 ? accessToken : { ...accessToken, lostScopes },
-    refreshToken,
-    issuedAt,
-    generation: (before.generation ?? 0) + 1
-  }
+/**
+ * As whom, and how, to speak with the issuer of a grant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly registration: ClientRegistration.Options
+  readonly serverProfiles: ServerProfile.ServerProfiles | undefined
 }
 
 /** Asks the server. A registration that is dead takes its grant along; one `invalid_client` is no proof of it, two are. */
 const ask = (
-  options: ClientRegistration.Options,
+  { registration, serverProfiles }: Options,
   record: Record,
   marked: Entry,
   refreshToken: Redacted.Redacted<string>
 ) =>
   Effect.gen(function* () {
     const { value: grant } = marked
-    const client = yield* ClientRegistration.recall(options, grant)
+    const client = yield* ClientRegistration.recall(registration, grant)
     if (Option.isNone(client)) {
       return yield* refused(grant, "invalid_client", `the registration at ${grant.issuer} is not known any more`)
     }
+    const profile = ServerProfile.of(serverProfiles, grant.issuer)
+    const scopes = ServerProfile.refreshScopes(profile, grant.accessToken.scopes, grant.requestedScopes)
     const request = TokenEndpoint.request({
       endpoint: grant.tokenEndpoint,
       client: client.value,
+      profile,
       granted: grant.accessToken.scopes,
-      grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
+      grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource, scopes })
     })
     const forget = Effect.zipRight(ClientRegistration.forget(client.value), record.write(marked, Option.none()))
     return yield* Effect.catchIf(request, isInvalidClient, () =>
@@ -224,7 +221,7 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, () => Effect.fail(failure))
   })
 
-const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry) =>
+const exchange = (options: Options, record: Record, entry: Entry) =>
   Effect.gen(function* () {
     const { value: before } = entry
     if (before.refreshToken === undefined) return yield* ended(before)
@@ -237,7 +234,7 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
     const { value: marked } = found
     const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken))
     if (issued._tag === "Left") return yield* conclude(record, marked, before, issued.left)
-    const kept = yield* keep(record, marked, renewed(before, issued.right, yield* Clock.currentTimeMillis))
+    const kept = yield* keep(record, marked, yield* StoredGrant.renewed(before, issued.right))
     const { lostScopes = [] } = kept.accessToken
     if (lostScopes.length > 0) {
       yield* Effect.logWarning(`A refresh has not brought back the scopes ${Scopes.render(lostScopes)}`)
@@ -261,7 +258,7 @@ const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
  * @category combinators
  */
 export const refresh = (
-  options: ClientRegistration.Options,
+  options: Options,
   record: Record,
   grant: StoredGrant.StoredGrant
 ): Effect.Effect<StoredGrant.StoredGrant, RefreshError, GuardedHttp.GuardedHttp | TokenStore.TokenStore> =>

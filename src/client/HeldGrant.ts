@@ -16,6 +16,7 @@ import * as BackOff from "./BackOff.js"
 import type { TokenStoreError } from "./ClientError.js"
 import type * as ClientRegistration from "./ClientRegistration.js"
 import * as GrantRefresh from "./GrantRefresh.js"
+import type * as ServerProfile from "./ServerProfile.js"
 import * as StoredGrant from "./StoredGrant.js"
 import * as TokenStore from "./TokenStore.js"
 
@@ -28,6 +29,7 @@ import * as TokenStore from "./TokenStore.js"
  */
 export interface Options extends StoredGrant.Owner {
   readonly registration: ClientRegistration.Options
+  readonly serverProfiles: ServerProfile.ServerProfiles | undefined
   readonly refreshMargin?: Duration.DurationInput | undefined
   readonly readThrough?: boolean | undefined
 }
@@ -155,7 +157,7 @@ export const make = (
     })
 
     const refresh = (grant: StoredGrant.StoredGrant) => {
-      const run = GrantRefresh.refresh(options.registration, record, grant).pipe(
+      const run = GrantRefresh.refresh(options, record, grant).pipe(
         Effect.provideService(GuardedHttp.GuardedHttp, http),
         stored,
         backOff.guard,

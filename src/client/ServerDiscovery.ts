@@ -13,6 +13,7 @@ import * as Pkce from "../protocol/Pkce.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { DiscoveryFailed, fail, ResourceMismatch, TokenUnavailable } from "./ClientError.js"
 import * as OriginDiscovery from "./OriginDiscovery.js"
+import * as ServerProfile from "./ServerProfile.js"
 
 /**
  * The grants that a source can be made of, by their registered names.
@@ -25,18 +26,17 @@ export type GrantType = "authorization_code" | "client_credentials" | "urn:ietf:
 /**
  * What the authorization server is needed for.
  *
- * - `assumePkceAt`: issuers at which PKCE is taken to work although their metadata does not say so. The specification has
- *   a client refuse those (OAuth 2.1 §7.5.2); name one only if you know it.
  * - `defaultEndpoints`: an issuer that publishes no metadata at all has the endpoints of the 2025-03-26 revision
  * - `pushedRequests`: whether authorization requests are pushed (RFC 9126) wherever that is `offered`, as by default, or
  *   only where it is `required`
+ * - `profiles`: the servers with ways of their own, by issuer
  *
  * @since 0.1.0
  * @category models
  */
 export interface Need {
   readonly grant: GrantType
-  readonly assumePkceAt?: ReadonlyArray<string> | undefined
+  readonly profiles: ServerProfile.ServerProfiles | undefined
   readonly defaultEndpoints?: boolean | undefined
   readonly pushedRequests?: "offered" | "required" | undefined
 }
@@ -49,6 +49,7 @@ export interface Need {
  */
 export interface AuthorizationServer {
   readonly metadata: AuthorizationServerMetadata.AuthorizationServerMetadata
+  readonly profile: ServerProfile.ServerProfile
   /** Empty where none is needed. */
   readonly authorizationEndpoint: string
   readonly tokenEndpoint: string
@@ -131,7 +132,8 @@ export const violation = (
     const broken = endpointViolation("pushed_authorization_request_endpoint", pushed, "RFC 9126 section 5")
     if (broken !== undefined) return broken
   }
-  if (!Pkce.isSupported(metadata.code_challenge_methods_supported) && need.assumePkceAt?.includes(issuer) !== true) {
+  const { assumesPkce } = ServerProfile.of(need.profiles, issuer)
+  if (!assumesPkce && !Pkce.isSupported(metadata.code_challenge_methods_supported)) {
     return "it does not advertise PKCE with S256 (OAuth 2.1 section 7.5.2)"
   }
   return undefined
@@ -233,8 +235,14 @@ export const authorizationServer = (
       const broken = violation(metadata, need, http.violation)
       if (broken === undefined) {
         const { authorization_endpoint: authorizationEndpoint = "", token_endpoint: tokenEndpoint = "" } = metadata
+        const profile = ServerProfile.of(need.profiles, metadata.issuer)
+        const ways = ServerProfile.describe(profile)
+        if (ways.length > 0) {
+          yield* DiscoveryTrace.decide(`at ${issuer} ${ways.join(", ")}`, "its profile, chosen by the application")
+        }
         return {
           metadata,
+          profile,
           authorizationEndpoint,
           tokenEndpoint,
           pushedRequestEndpoint: pushedRequestEndpoint(metadata, need)

@@ -21,6 +21,7 @@ import type * as ClientRegistration from "./ClientRegistration.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
+import type * as ServerProfile from "./ServerProfile.js"
 import type * as StoredGrant from "./StoredGrant.js"
 import type * as TokenStore from "./TokenStore.js"
 
@@ -36,6 +37,7 @@ import type * as TokenStore from "./TokenStore.js"
  *   metadata lists
  * - `resourcePolicy`: which `resource` values are taken for this endpoint's, `covering` by default
  * - `selectAuthorizationServer`: the order in which to try those that the resource names
+ * - `serverProfiles`: the authorization servers with ways of their own, by issuer
  * - `user`: keeps the grants of several people apart in one store
  * - `refreshMargin`: how long before its expiry a token is refreshed, 30 seconds by default
  * - `readThrough`: every use reads the store, so that what others do to the grant there, such as signing out, holds here
@@ -52,6 +54,7 @@ export interface Options {
   readonly scopes?: ReadonlyArray<string> | undefined
   readonly resourcePolicy?: ProtectedResourceMetadata.ResourcePolicy | undefined
   readonly selectAuthorizationServer?: ServerDiscovery.SelectAuthorizationServer | undefined
+  readonly serverProfiles?: ServerProfile.ServerProfiles | undefined
   readonly user?: string | undefined
   readonly refreshMargin?: Duration.DurationInput | undefined
   readonly readThrough?: boolean | undefined
@@ -113,7 +116,7 @@ export type Ask = (
  * @category models
  */
 export interface Need {
-  readonly need: ServerDiscovery.Need
+  readonly need: Omit<ServerDiscovery.Need, "profiles">
   readonly fallback?: "2025-03-26" | undefined
 }
 
@@ -189,6 +192,7 @@ export const request = (
     const issuers = selectAuthorizationServer(metadata.authorization_servers, grant?.issuer)
     const server = yield* ServerDiscovery.authorizationServer(GuardedHttp.displayUrl(endpoint), issuers, {
       ...need,
+      profiles: options.serverProfiles,
       defaultEndpoints: !metadata.published
     })
     const scopes = RenewalDecision.scopes({

@@ -66,14 +66,14 @@ export const make = (
   way: SignIn.SignIn
 ): Effect.Effect<SignInSource, never, HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
-    const { registration = {}, resource: endpoint } = options
+    const { registration = {}, resource: endpoint, serverProfiles } = options
     const { resourceMetadataUrl: metadataUrl = endpoint, reachOf = [endpoint, metadataUrl] } = options
     const http = yield* GuardedHttp.make({ configured: reachOf })
     const store = yield* TokenStore.TokenStore
     const scope = yield* Effect.scope
     const owner = { endpoint, user: options.user }
     const held = yield* Effect.provideService(
-      HeldGrant.make({ ...options, endpoint, registration }),
+      HeldGrant.make({ ...options, endpoint, registration, serverProfiles }),
       GuardedHttp.GuardedHttp,
       http
     )

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Scopes from "../protocol/Scopes.js"
 import * as AccessToken from "./AccessToken.js"
 import type { TokenStoreError } from "./ClientError.js"
 import type { Issued } from "./TokenEndpoint.js"
@@ -108,6 +109,29 @@ export const make = (terms: Terms, { accessToken, refreshToken }: Issued): Effec
     refreshToken,
     issuedAt
   }))
+
+/**
+ * What the answer to a refresh makes of a grant: without a new refresh token it keeps the old one, and scopes that did not
+ * come back are noted.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const renewed = (
+  { refreshing: _, ...before }: StoredGrant,
+  { accessToken, refreshToken = before.refreshToken }: Issued
+): Effect.Effect<StoredGrant> =>
+  Effect.map(Clock.currentTimeMillis, (issuedAt) => {
+    const had = Scopes.union(before.accessToken.scopes, before.accessToken.lostScopes ?? [])
+    const lostScopes = Scopes.missing(had, accessToken.scopes)
+    return {
+      ...before,
+      accessToken: lostScopes.length === 0 ? accessToken : { ...accessToken, lostScopes },
+      refreshToken,
+      issuedAt,
+      generation: (before.generation ?? 0) + 1
+    }
+  })
 
 /**
  * Which grant belongs to an endpoint. The grant itself is kept under issuer, client and resource, so that those of

@@ -8,10 +8,10 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as GuardedHttp from "../discovery/GuardedHttp.js"
-import * as Scopes from "../protocol/Scopes.js"
 import type { AccessToken } from "./AccessToken.js"
 import * as BackChannel from "./BackChannel.js"
 import { fail, type RegistrationFailed, TokenRefused, type TokenUnavailable } from "./ClientError.js"
+import * as ServerProfile from "./ServerProfile.js"
 
 /** For which resource (RFC 8707), verbatim, and with which scopes; without scopes the parameter is left out. */
 interface Target {
@@ -94,7 +94,7 @@ const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]>
 }
 
 /**
- * The form parameters of a grant, without those that authenticate the client.
+ * The form parameters of a grant at a server of this profile, without those that authenticate the client.
  *
  * @since 0.1.0
  * @category constructors
@@ -107,9 +107,10 @@ const own = (grant: Grant): ReadonlyArray<readonly [string, string | undefined]>
  * // [["grant_type", "client_credentials"], ["resource", "https://mcp.example.com/mcp"], ["scope", "read"]]
  * ```
  */
-export const build = (grant: Grant): BackChannel.Parameters => {
-  const scope = grant.scopes === undefined || grant.scopes.length === 0 ? undefined : Scopes.render(grant.scopes)
-  return [...own(grant), ["resource", grant.resource] as const, ["scope", scope] as const].filter(
+export const build = (grant: Grant, profile = ServerProfile.standard): BackChannel.Parameters => {
+  const target = Object.entries(ServerProfile.target(profile, grant.resource))
+  const scope = ["scope", ServerProfile.renderScopes(profile, grant.scopes ?? [])] as const
+  return [...own(grant), ...target, scope].filter(
     (parameter): parameter is readonly [string, string] => parameter[1] !== undefined
   )
 }
@@ -147,7 +148,7 @@ const seconds = (value: unknown): number | undefined => {
 /**
  * Judges an answer: lenient about the status, strict about the shape (RFC 6749 §5). `askedAt` is when the request was
  * made, in milliseconds since the epoch: a lifetime counts from there. `asked` are the scopes that an answer without
- * `scope` has granted. For a device, `slow_down` is an answer (RFC 8628 §3.5).
+ * `scope` has granted; others are read by the profile. For a device, `slow_down` is an answer (RFC 8628 §3.5).
  *
  * @since 0.1.0
  * @category validation
@@ -156,7 +157,13 @@ export const validate = (
   response: { readonly status: number; readonly body: string },
   asked: ReadonlyArray<string>,
   askedAt: number,
-  grant?: Grant["_tag"]
+  {
+    grant,
+    profile = ServerProfile.standard
+  }: {
+    readonly grant?: Grant["_tag"] | undefined
+    readonly profile?: ServerProfile.ServerProfile | undefined
+  } = {}
 ): Judged => {
   const judged = BackChannel.judge(response, grant === "DeviceCode" ? ["slow_down"] : [])
   if (judged._tag !== "Answered") return judged
@@ -171,7 +178,7 @@ export const validate = (
     accessToken: {
       value: Redacted.make(value),
       type: "Bearer",
-      scopes: typeof scope === "string" && scope.trim() !== "" ? Scopes.parse(scope) : asked,
+      scopes: typeof scope === "string" && scope.trim() !== "" ? ServerProfile.parseScopes(profile, scope) : asked,
       ...(lifetime === undefined ? {} : { expiresAt: askedAt + lifetime * 1000 })
     },
     ...(typeof refreshToken === "string" && refreshToken !== "" ? { refreshToken: Redacted.make(refreshToken) } : {})
@@ -192,15 +199,22 @@ export const request = (options: {
   readonly grant: Grant
   readonly granted?: ReadonlyArray<string> | undefined
   readonly client: BackChannel.Client
+  readonly profile: ServerProfile.ServerProfile
 }): Effect.Effect<Issued, TokenRefused | TokenUnavailable | RegistrationFailed, GuardedHttp.GuardedHttp> =>
   Effect.gen(function* () {
-    const { client, endpoint, grant } = options
+    const { client, endpoint, grant, profile } = options
     const { issuer } = client
     const askedAt = yield* Clock.currentTimeMillis
     const purpose = `token request, ${grant._tag}`
-    const answer = yield* BackChannel.post({ endpoint, client, parameters: build(grant), purpose, step: "Token" })
+    const answer = yield* BackChannel.post({
+      endpoint,
+      client,
+      parameters: build(grant, profile),
+      purpose,
+      step: "Token"
+    })
     const { response, sent } = answer
-    const judged = validate(response, options.granted ?? grant.scopes ?? [], askedAt, grant._tag)
+    const judged = validate(response, options.granted ?? grant.scopes ?? [], askedAt, { grant: grant._tag, profile })
     switch (judged._tag) {
       case "Issued":
         return judged

@@ -169,7 +169,7 @@ export const make = (
   HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope
 > =>
   Effect.gen(function* () {
-    const { redirectUri, registration = {} } = options
+    const { redirectUri, registration = {}, serverProfiles } = options
     yield* AuthorizationCodeSource.checkedRedirectUri(redirectUri)
     const lifetime = Duration.decode(options.lifetime ?? "10 minutes")
     // Which server it is a user may say: what is fetched on the way to a token goes no further than the application is.
@@ -224,7 +224,7 @@ export const make = (
       Effect.gen(function* () {
         const client = yield* ClientRegistration.recall(registration, request.terms)
         if (Option.isNone(client)) return yield* unregistered(request.terms)
-        const grant = yield* AuthorizationCode.complete(request, parameters, client.value)
+        const grant = yield* AuthorizationCode.complete(request, parameters, client.value, serverProfiles)
         const owner = { endpoint, user }
         yield* Effect.retry(StoredGrant.replace(owner, grant), untilStored)
         // The grant is there; that the count is not is no reason to say otherwise.

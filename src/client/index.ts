@@ -180,6 +180,13 @@ export * as Revocation from "./Revocation.js"
  */
 export * as ServerDiscovery from "./ServerDiscovery.js"
 /**
+ * What an authorization server does otherwise than the MCP specification asks, as data.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as ServerProfile from "./ServerProfile.js"
+/**
  * The little pages that a person sees on the way of a sign-in.
  *
  * @since 0.1.0

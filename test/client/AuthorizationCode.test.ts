@@ -5,6 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
+import * as ServerProfile from "../../src/client/ServerProfile.js"
 import * as StoredGrant from "../../src/client/StoredGrant.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
 import * as Pkce from "../../src/protocol/Pkce.js"
@@ -220,7 +221,14 @@ describe("discovery", () => {
     Effect.gen(function* () {
       const world = new World()
       world.metadata = { code_challenge_methods_supported: undefined }
-      assert.strictEqual(yield* status.pipe(Effect.provide(world.source({ assumePkceAt: [issuer] }))), 200)
+      assert.strictEqual(
+        yield* status.pipe(
+          Effect.provide(
+            world.source({ serverProfiles: { [issuer]: { ...ServerProfile.standard, assumesPkce: true } } })
+          )
+        ),
+        200
+      )
     })
   )
 

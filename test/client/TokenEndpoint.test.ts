@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Jose from "jose"
-import { ClientAuthentication, TokenEndpoint, TokenSource } from "../../src/client/index.js"
+import { ClientAuthentication, ServerProfile, TokenEndpoint, TokenSource } from "../../src/client/index.js"
 import { call, endpoint, issuer, World } from "./World.js"
 
 const secret = Redacted.make("s:e c+r%t")
@@ -163,6 +163,7 @@ describe("what an error says", () => {
       const error = yield* TokenEndpoint.request({
         endpoint: `${issuer}/token`,
         client: { issuer, clientId: "c", authentication: ClientAuthentication.ClientAuthentication.None() },
+        profile: ServerProfile.standard,
         grant: TokenEndpoint.Grant.RefreshToken({ refreshToken: Redacted.make("very-secret-token") })
       }).pipe(Effect.provide(world.layerHttp), Effect.flip)
       assert.strictEqual(error._tag, "TokenRefused")

@@ -51,6 +51,8 @@ export class World {
   metadata: Record<string, unknown> = {}
   /** Grants these instead of what was asked for. */
   grants: ReadonlyArray<string> | undefined = undefined
+  /** How a scope that was granted is called in a token. */
+  inToken: (scope: string) => string = (scope) => scope
   /** Rewrites what arrives at the redirect URI. */
   redirect: (parameters: URLSearchParams) => URLSearchParams = (parameters) => parameters
   /** The requests that were pushed, by their `request_uri`. */
@@ -173,7 +175,8 @@ export class World {
     if (token?.active !== true) {
       return new Response("{}", { status: 401, headers: { "www-authenticate": `Bearer ${metadata}${scope}` } })
     }
-    const missing = this.requiredScopes.filter((name) => !token.scopes.includes(name))
+    const granted = token.scopes.map(this.inToken)
+    const missing = this.requiredScopes.filter((name) => !granted.includes(name))
     if (missing.length > 0) {
       const needed = `Bearer error="insufficient_scope", scope="${this.requiredScopes.join(" ")}", ${metadata}`
       return new Response("{}", { status: 403, headers: { "www-authenticate": needed } })

@@ -10,7 +10,7 @@ import * as V1Http from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { AuthorizeUser, FetchAuth, TokenSource, TokenStore } from "effect-mcp-auth/client"
+import { AuthorizeUser, FetchAuth, ServerProfile, TokenSource, TokenStore } from "effect-mcp-auth/client"
 import { ScriptedUser } from "effect-mcp-auth/testing"
 import * as AuthorizationServer from "../../docs/examples/demo/AuthorizationServer.js"
 import * as OfficialServer from "../client/fixtures/OfficialServer.js"
@@ -173,6 +173,34 @@ describe("at oidc-provider, in front of a guarded server", () => {
         assert.notStrictEqual(refreshes[1]?.form.get("refresh_token"), refreshes[0]?.form.get("refresh_token"))
         for (const { form } of [...refreshes, ...signIns]) assert.strictEqual(form.get("resource"), url)
       }).pipe(Effect.provide(source(url, layer)))
+    })
+  )
+
+  it.scopedLive("J7: signs in and refreshes where `resource` is left out by profile", () =>
+    Effect.gen(function* () {
+      // Which resource is meant an authorization server of this kind takes from its own configuration.
+      let resource: string | undefined
+      const { authorizationServer, url } = yield* ProtectedServer.make({
+        authorizationServer: {
+          defaultResource: () => resource,
+          resources: () => ({ scope: ProtectedServer.scopes, accessTokenTTL: 2 })
+        }
+      })
+      resource = url
+      const { layer, prompts } = person()
+      yield* Effect.gen(function* () {
+        const { callTool } = yield* connect.v2(url)
+        yield* callTool("whoami")
+        yield* Effect.sleep("2100 millis")
+        yield* callTool("whoami")
+        assert.lengthOf(prompts, 1)
+        assert.lengthOf(tokenRequests(authorizationServer, "refresh_token"), 1)
+        for (const { query, requestBody = "" } of authorizationServer.exchanges) {
+          assert.isFalse(new URLSearchParams(query).has("resource") || new URLSearchParams(requestBody).has("resource"))
+        }
+      }).pipe(
+        Effect.provide(source(url, layer, { serverProfiles: { [authorizationServer.issuer]: ServerProfile.entraId } }))
+      )
     })
   )
 

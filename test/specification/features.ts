@@ -222,7 +222,11 @@ export const sections: ReadonlyArray<Section> = [
       feature("J4", "RFC 8414, then OpenID.", "discovery/AuthorizationServerMetadata, protocol/WellKnown"),
       feature("J5", "PKCE `S256`, refused where it is not advertised.", "protocol/Pkce, client/ServerDiscovery"),
       feature("J6", "`state` sent and checked.", "client/AuthorizationCode, protocol/AuthorizationResponse"),
-      feature("J7", "`resource` in every request.", "client/AuthorizationCode TokenEndpoint HeldGrant"),
+      feature(
+        "J7",
+        "`resource` in every request, or none, by profile.",
+        "client/AuthorizationCode TokenEndpoint ServerProfile"
+      ),
       noFeature(
         "J8",
         "`resource` is the MCP URL, or overridden.",

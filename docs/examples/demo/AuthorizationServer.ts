@@ -50,6 +50,8 @@ export interface Options {
   readonly path?: string | undefined
   /** `undefined` refuses the resource with `invalid_target`. When absent every resource has every scope of `scopes`. */
   readonly resources?: ((resource: string) => Resource | undefined) | undefined
+  /** For requests without `resource`, of a server that does not go by it. */
+  readonly defaultResource?: (() => string | undefined) | undefined
   /** What the metadata lists as `scopes_supported`; `openid` is always there. */
   readonly scopes?: ReadonlyArray<string> | undefined
   /** Clients known from the start, as RFC 7591 metadata with a `client_id`. */
@@ -285,7 +287,8 @@ const configuration = (
       resourceIndicators: {
         enabled: true,
         useGrantedResource: () => true,
-        defaultResource: (_: Context, __: Client, oneOf?: ReadonlyArray<string>) => oneOf?.[0],
+        defaultResource: (_: Context, __: Client, oneOf?: ReadonlyArray<string>) =>
+          oneOf?.[0] ?? options.defaultResource?.(),
         getResourceServerInfo: (context: Context, identifier: string) => {
           const resource = resources(identifier)
           if (resource === undefined) throw new InvalidTarget()
