@@ -19,7 +19,7 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { ClientError } from "./ClientError.js"
 import * as HttpClientAuth from "./HttpClientAuth.js"
-import * as TokenSource from "./TokenSource.js"
+import type * as TokenSource from "./TokenSource.js"
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
 
@@ -96,23 +96,20 @@ export const makeWith = (
 ): Effect.Effect<typeof globalThis.fetch, never, TokenSource.TokenSource | HttpClient.HttpClient> =>
   Effect.gen(function* () {
     const client = HttpClientAuth.transform(options)(yield* HttpClient.HttpClient)
-    const source = yield* TokenSource.TokenSource
-    // What the application has set up for all its work goes along; the span in which the fetch was made has ended.
-    const context = Context.omit(Tracer.ParentSpan)(yield* Effect.context<never>())
-    const tracer = yield* Effect.tracer
+    // What the application has set up for all its work goes along: services, and in Effect 3 beside them loggers and the
+    // tracer. The span in which the fetch was made has ended.
+    const context = Context.omit(Tracer.ParentSpan)(yield* Effect.context<TokenSource.TokenSource>())
+    const fiberRefs = yield* Effect.getFiberRefs
     const authorized: Fetch = async (input, init) => {
       const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined)
       signal?.throwIfAborted()
       const request = await toRequest(input, init)
-      const answer = client
-        .execute(request)
-        .pipe(
-          Effect.provideService(TokenSource.TokenSource, source),
-          Effect.provideService(FetchHttpClient.RequestInit, optionsOf(input, init)),
-          Effect.provide(context),
-          Effect.withTracer(tracer)
-        )
-      const exit = await Effect.runPromiseExit(answer, signal ? { signal } : {})
+      const answer = client.execute(request).pipe(
+        Effect.provideService(FetchHttpClient.RequestInit, optionsOf(input, init)),
+        Effect.mapInputContext((_: Context.Context<never>) => context)
+      )
+      const run = Effect.zipRight(Effect.setFiberRefs(fiberRefs), answer)
+      const exit = await Effect.runPromiseExit(run, signal ? { signal } : {})
       if (Exit.isSuccess(exit)) return toResponse(exit.value, signal)
       if (signal?.aborted) throw signal.reason
       const error = Cause.failureOption(exit.cause)

@@ -4,6 +4,7 @@ import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Tracer from "effect/Tracer"
 import { FetchAuth, TokenSource } from "../../src/client/index.js"
@@ -212,6 +213,33 @@ describe("FetchAuth", () => {
       yield* promise(() => response.text())
       assert.isAbove(said.length, 0)
       assert.notInclude(said.join("\n"), "good")
+    })
+  )
+
+  it.scopedLive("what is logged on the way goes to the application's logger", () =>
+    Effect.gen(function* () {
+      const { url } = yield* server((_, response) => response.end("ok"))
+      const said: Array<unknown> = []
+      const logger = Logger.replace(
+        Logger.defaultLogger,
+        Logger.make(({ message }) => said.push(message))
+      )
+      const token = Effect.as(Effect.log("asked for a token"), {
+        value: Redacted.make("good"),
+        type: "Bearer" as const,
+        scopes: []
+      })
+      const fetch = yield* FetchAuth.make.pipe(
+        Effect.provideService(TokenSource.TokenSource, {
+          resource: `${url}/mcp`,
+          current: Effect.asSome(token),
+          renew: () => token
+        }),
+        Effect.provide(FetchHttpClient.layer),
+        Effect.provide(logger)
+      )
+      yield* promise(() => fetch(`${url}/mcp`).then((response) => response.text()))
+      assert.deepStrictEqual(said, [["asked for a token"]])
     })
   )
 })
