@@ -74,7 +74,6 @@ export class Authorizer extends Context.Tag("effect-mcp-auth/server/Authorizer")
  * ```ts
  * import { AuthError, Authorizer, Claims } from "effect-mcp-auth/server"
  * import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
  * import * as Redacted from "effect/Redacted"
  *
  * declare const lookUp: (token: string) => Effect.Effect<Claims.Claims | undefined>
