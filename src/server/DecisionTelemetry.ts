@@ -18,6 +18,7 @@ import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
 import type { Claims } from "./Claims.js"
 import * as Decision from "./Decision.js"
+import * as RequestTarget from "./RequestTarget.js"
 
 type Outcome = Decision.Decision["outcome"]
 
@@ -90,7 +91,7 @@ export const record = (
       outcome,
       resource,
       method: request.method,
-      path: request.url.split("?", 1)[0] ?? "",
+      path: RequestTarget.path(request.url),
       ...whoIs(caller),
       ...(refusal === undefined ? {} : { reason: refusal._tag === "InvalidToken" ? refusal.reason : refusal.message }),
       ...(refusal?._tag === "InsufficientScope" ? { requiredScopes: refusal.required } : {})

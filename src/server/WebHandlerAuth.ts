@@ -16,6 +16,7 @@ import type { Authorizer } from "./Authorizer.js"
 import { type Claims, CurrentClaims } from "./Claims.js"
 import * as Guard from "./Guard.js"
 import * as HttpAppAuth from "./HttpAppAuth.js"
+import * as RequestTarget from "./RequestTarget.js"
 
 /**
  * What the guard reads of a request of `node:http`, which Express and Fastify (`request.raw`) build on. The raw headers
@@ -37,7 +38,8 @@ const fromRequest = (request: Request | NodeRequest): HttpServerRequest.HttpServ
   if (!("rawHeaders" in request)) return HttpServerRequest.fromWeb(request)
   const { headers, method = "GET", rawHeaders } = request
   // A web Request cannot be made of every request that Node accepts; these are the members that the platform reads.
-  const source = { method, url: request.originalUrl ?? request.url ?? "/", headers, rawHeaders }
+  const url = RequestTarget.originForm(request.originalUrl ?? request.url ?? "/")
+  const source = { method, url, headers, rawHeaders }
   return HttpServerRequest.fromWeb(source as unknown as Request)
 }
 
@@ -205,12 +207,13 @@ export const fromWebHandler = (handler: WebHandler): HttpApp.Default<InvalidRequ
     const { resource } = yield* AuthConfig
     const caller = yield* current
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { headers, method, url } = request
-    // A target that is no path, such as that of a request to a proxy, would become part of the host.
-    if (!url.startsWith("/")) return yield* new InvalidRequest({ description: "the request target must be a path" })
+    const { headers, method } = request
+    const path = RequestTarget.originForm(request.url)
+    // What is no path, such as the `*` of an OPTIONS, would become part of the host.
+    if (!path.startsWith("/")) return yield* new InvalidRequest({ description: "the request target must be a path" })
     const unreadable = () => new InvalidRequest({ description: "the request cannot be read" })
     const text = method === "GET" || method === "HEAD" ? "" : yield* Effect.mapError(request.text, unreadable)
-    const target = new URL(resource).origin + url
+    const target = new URL(resource).origin + path
     const source = yield* Effect.try({
       try: () => new Request(target, { method, headers, body: text === "" ? null : text }),
       catch: unreadable

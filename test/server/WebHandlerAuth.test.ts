@@ -1,4 +1,5 @@
 import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -19,6 +20,7 @@ import * as OriginCheck from "../../src/server/OriginCheck.js"
 import * as SessionBinding from "../../src/server/SessionBinding.js"
 import { layerMemory } from "../../src/server/SessionStore.js"
 import * as WebHandlerAuth from "../../src/server/WebHandlerAuth.js"
+import * as PlatformServer from "../fixtures/PlatformServer.js"
 import {
   type Answer,
   answerOf,
@@ -33,6 +35,7 @@ import {
   scopeChallenge,
   send
 } from "./fixtures/Guarded.js"
+import * as RawHttp from "./fixtures/RawHttp.js"
 
 const auth = Layer.merge(
   Authorizer.layerTest({
@@ -284,6 +287,37 @@ describe("WebHandlerAuth", () => {
           { path: "/mcp/a?b=c", body: "{}", headers: { "x-own": "1", host: "evil.example" } }
         )
         assert.deepStrictEqual(answer.body, ["POST", "https://mcp.example.com/mcp/a?b=c", "1", "{}", "alice", "editor"])
+      })
+    )
+
+    it.scopedLive("RS-12 over a socket: whatever the target, the URL is one of the resource's origin", () =>
+      Effect.gen(function* () {
+        const app = HttpAppAuth.middleware(
+          WebHandlerAuth.fromWebHandler(async ({ url }) => new Response(null, { headers: { "x-url": url } }))
+        )
+        const server = yield* Layer.build(
+          Layer.provideMerge(HttpServer.serve(app), PlatformServer.layer).pipe(Layer.provide(auth))
+        )
+        const port = yield* Effect.provide(PlatformServer.port, server)
+        const ask = (path: string, more: Partial<RawHttp.RawRequest> = {}) =>
+          Effect.promise(() => RawHttp.send(port, { path, headers: [["Authorization", "Bearer alice"]], ...more }))
+        for (const [target, path] of [
+          ["/mcp?a=b", "/mcp?a=b"],
+          ["http://mcp.example.com/mcp?a=b", "/mcp?a=b"],
+          ["https://evil.example:1/mcp", "/mcp"],
+          ["http://evil.example", "/"],
+          ["//evil.example/mcp", "//evil.example/mcp"],
+          ["/@evil.example/mcp", "/@evil.example/mcp"]
+        ] as const) {
+          const { headers, status } = yield* ask(target)
+          assert.deepStrictEqual([status, headers["x-url"]], [200, `https://mcp.example.com${path}`], target)
+        }
+        for (const target of ["*", "evil.example", "@evil.example/mcp", ":80/mcp", "\\\\evil.example/mcp"]) {
+          const { headers, status } = yield* ask(target, { method: "OPTIONS" })
+          if (status !== 400) assert.match(headers["x-url"] ?? "", /^https:\/\/mcp\.example\.com\//, target)
+        }
+        assert.strictEqual((yield* ask("http://mcp.example.com/mcp", { headers: [] })).status, 401)
+        assert.strictEqual((yield* ask("http://mcp.example.com?access_token=alice")).status, 400)
       })
     )
 
