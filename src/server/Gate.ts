@@ -66,14 +66,9 @@ const groundsOf = (context: Context.Context<Asking>) => {
   ]
 }
 
-interface Accepted {
-  readonly claims: Claims
-  readonly grounds: ReturnType<typeof groundsOf>
-}
-
-/** Whom the guard around has let in. */
+/** Whom the guard around has let in, and what it knew then. */
 class Before extends Context.Reference<Before>()("effect-mcp-auth/server/Gate/Before", {
-  defaultValue: (): Accepted | undefined => undefined
+  defaultValue: (): { readonly claims: Claims; readonly context: Context.Context<Asking> } | undefined => undefined
 }) {}
 
 /** A guard inside of another that would decide on the same grounds takes its word: one question, one decision on record. */
@@ -81,8 +76,8 @@ const authorize: Effect.Effect<Claims, AuthError.AuthError, Asking> = Effect.con
   (context: Context.Context<Asking>) => {
     const before = Context.get(context, Before)
     if (before === undefined) return Guard.authorize
-    const grounds = groundsOf(context)
-    return before.grounds.every((ground, index) => ground === grounds[index])
+    const grounds = groundsOf(before.context)
+    return groundsOf(context).every((ground, index) => ground === grounds[index])
       ? Exit.succeed(before.claims)
       : Guard.authorize
   }
@@ -190,7 +185,7 @@ export const guard = <I, S, RS>({ authorize, claims, tag }: Gate<I, S>, source: 
     Effect.contextWithEffect((context: Context.Context<Asking>) =>
       Effect.map(authorize, (caller) => {
         const known = claims(caller)
-        return { caller, before: known && { claims: known, grounds: groundsOf(context) } }
+        return { caller, before: known && { claims: known, context } }
       })
     )
   )
