@@ -334,6 +334,31 @@ describe("WebHandlerAuth", () => {
       }).pipe(Effect.provide(auth))
     )
 
+    it.effect("the handler gets no token that it could pass on, nor what was of the connection", () =>
+      Effect.gen(function* () {
+        const hop = { connection: "keep-alive", "transfer-encoding": "chunked", "content-length": "2" }
+        const answer = yield* ask(async ({ headers }) => Response.json([...headers.keys()]), {
+          body: "{}",
+          headers: { ...hop, "content-type": "application/json", "x-own": "1" }
+        })
+        assert.sameMembers(answer.body as Array<string>, ["content-type", "x-own"])
+      })
+    )
+
+    it.effect("a body that is no text, or too much of it, is refused before the handler", () =>
+      Effect.gen(function* () {
+        const never: WebHandlerAuth.WebHandler = () => assert.fail("reached")
+        for (const [question, rule] of [
+          [{ body: "{}", headers: { "content-encoding": "gzip" } }, "the body must not be compressed"],
+          [{ body: "{}", headers: { "content-type": "text/plain; charset=utf-16" } }, "the body must be UTF-8"],
+          [{ body: "x".repeat(4 * 1024 * 1024 + 1) }, "the body must not be larger than 4194304 bytes"]
+        ] as const) {
+          const { challenge, status } = yield* ask(never, question)
+          assert.deepStrictEqual([status, challenge], [400, requestChallenge(rule)])
+        }
+      })
+    )
+
     it.effect("the response is the handler's: status, headers, cookies, but for those of the hop", () =>
       Effect.gen(function* () {
         const headers = new Headers({ "x-own": "1", connection: "keep-alive", "set-cookie": "a=1; Path=/" })
