@@ -12,14 +12,16 @@ import type { AuthError } from "./AuthError.js"
 
 /**
  * Who asked for what, what came of it, and why. It holds no token; `subject` is the one place outside of a handler in
- * which the caller is named. `path` is without its query. `at` is in milliseconds since 1970.
+ * which the caller is named. `path` is without its query. `at` is in milliseconds since 1970. The reason of a
+ * `SessionNotFound` is `foreign` where somebody else has the session, which its caller is not told, and `unknown` where
+ * nobody has.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Decision {
   readonly at: number
-  readonly outcome: "Accepted" | AuthError["_tag"]
+  readonly outcome: "Accepted" | AuthError["_tag"] | "SessionNotFound"
   readonly reason?: string
   readonly resource: string
   readonly method: string

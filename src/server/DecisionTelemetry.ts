@@ -18,6 +18,7 @@ import { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
 import type { Claims } from "./Claims.js"
 import * as Decision from "./Decision.js"
+import * as RequestTarget from "./RequestTarget.js"
 
 type Outcome = Decision.Decision["outcome"]
 
@@ -31,7 +32,8 @@ const counters: Readonly<Record<Outcome, Metric.Metric.Counter<number>>> = {
   InvalidToken: counterOf("InvalidToken"),
   InsufficientScope: counterOf("InsufficientScope"),
   InvalidRequest: counterOf("InvalidRequest"),
-  ServerError: counterOf("ServerError")
+  ServerError: counterOf("ServerError"),
+  SessionNotFound: counterOf("SessionNotFound")
 }
 const duration = Metric.histogram(
   "mcp_auth_authorize_ms",
@@ -69,6 +71,31 @@ const whoIs = (claims: Claims | undefined) =>
         ...(claims.clientId === undefined ? {} : { clientId: claims.clientId })
       }
 
+type Told = Pick<Decision.Decision, "reason" | "requiredScopes">
+
+const tell = (
+  outcome: Outcome,
+  caller: Claims | undefined,
+  told: () => Told
+): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> => {
+  const audited = Effect.gen(function* () {
+    const { resource } = yield* AuthConfig
+    const { method, url } = yield* HttpServerRequest.HttpServerRequest
+    const at = yield* Clock.currentTimeMillis
+    const path = RequestTarget.path(url)
+    yield* Decision.record(() => ({ at, outcome, resource, method, path, ...whoIs(caller), ...told() }))
+  })
+  const counted = Metric.increment(counters[outcome])
+  return Effect.flatMap(Decision.DecisionLog, (log) =>
+    log === undefined ? counted : Effect.zipRight(counted, audited)
+  )
+}
+
+const toldOf = (refusal: AuthError.AuthError): Told => ({
+  reason: refusal._tag === "InvalidToken" ? refusal.reason : refusal.message,
+  ...(refusal._tag === "InsufficientScope" ? { requiredScopes: refusal.required } : {})
+})
+
 /**
  * Counts a decision and records it for audit, where somebody asked for that.
  *
@@ -78,29 +105,20 @@ const whoIs = (claims: Claims | undefined) =>
 export const record = (
   result: Claims | AuthError.AuthError,
   caller: Claims | undefined
-): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> => {
-  const refusal = AuthError.isAuthError(result) ? result : undefined
-  const outcome = refusal?._tag ?? "Accepted"
-  const audited = Effect.gen(function* () {
-    const { resource } = yield* AuthConfig
-    const request = yield* HttpServerRequest.HttpServerRequest
-    const at = yield* Clock.currentTimeMillis
-    yield* Decision.record(() => ({
-      at,
-      outcome,
-      resource,
-      method: request.method,
-      path: request.url.split("?", 1)[0] ?? "",
-      ...whoIs(caller),
-      ...(refusal === undefined ? {} : { reason: refusal._tag === "InvalidToken" ? refusal.reason : refusal.message }),
-      ...(refusal?._tag === "InsufficientScope" ? { requiredScopes: refusal.required } : {})
-    }))
-  })
-  const counted = Metric.increment(counters[outcome])
-  return Effect.flatMap(Decision.DecisionLog, (log) =>
-    log === undefined ? counted : Effect.zipRight(counted, audited)
-  )
-}
+): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
+  AuthError.isAuthError(result) ? tell(result._tag, caller, () => toldOf(result)) : tell("Accepted", caller, () => ({}))
+
+/**
+ * The same for a session that is not the caller's.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const recordSession = (
+  reason: "foreign" | "unknown",
+  caller: Claims
+): Effect.Effect<void, never, AuthConfig | HttpServerRequest.HttpServerRequest> =>
+  tell("SessionNotFound", caller, () => ({ reason }))
 
 /** A cause by its name, for attributes: its message may say anything. */
 const nameOf = (cause: unknown): string =>

@@ -8,6 +8,8 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { AuthConfig } from "./AuthConfig.js"
@@ -49,15 +51,48 @@ export const refuse = (
         isPreflight(request) ? Effect.succeed(preflight) : Guard.respond(error)
       )
 
+type Asking = Services | HttpServerRequest.HttpServerRequest
+
+/** What a decision depends on: the request, whatever a router made of its path since, and the services that decide. */
+const groundsOf = (context: Context.Context<Asking>) => {
+  const { headers, source } = Context.get(context, HttpServerRequest.HttpServerRequest)
+  return [
+    source,
+    headers,
+    Context.get(context, AuthConfig),
+    Context.get(context, Authorizer),
+    Context.get(context, Tenancy),
+    Context.get(context, DecisionLog)
+  ]
+}
+
+/** Whom the guard around has let in, and what it knew then. */
+class Before extends Context.Reference<Before>()("effect-mcp-auth/server/Gate/Before", {
+  defaultValue: (): { readonly claims: Claims; readonly context: Context.Context<Asking> } | undefined => undefined
+}) {}
+
+/** A guard inside of another that would decide on the same grounds takes its word: one question, one decision on record. */
+const authorize: Effect.Effect<Claims, AuthError.AuthError, Asking> = Effect.contextWithEffect(
+  (context: Context.Context<Asking>) => {
+    const before = Context.get(context, Before)
+    if (before === undefined) return Guard.authorize
+    const grounds = groundsOf(before.context)
+    return groundsOf(context).every((ground, index) => ground === grounds[index])
+      ? Exit.succeed(before.claims)
+      : Guard.authorize
+  }
+)
+
 /**
- * Who may come in, and as what: `I` is what handlers ask for.
+ * Who may come in, and as what: `I` is what handlers ask for, `S` what stands for a caller with these claims.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Gate<I, S> {
   readonly tag: Context.Tag<I, S>
-  readonly authorize: Effect.Effect<S, AuthError.AuthError, Services | HttpServerRequest.HttpServerRequest>
+  readonly authorize: Effect.Effect<S, AuthError.AuthError, Asking>
+  readonly caller: (claims: Claims) => S
   readonly claims: (caller: S) => Claims | undefined
 }
 
@@ -69,8 +104,9 @@ export interface Gate<I, S> {
  */
 export const required: Gate<CurrentClaims, Claims> = {
   tag: CurrentClaims,
-  authorize: Guard.authorize,
-  claims: (caller) => caller
+  authorize,
+  caller: identity,
+  claims: identity
 }
 
 /**
@@ -84,9 +120,10 @@ export const optional: Gate<OptionalClaims, Option.Option<Claims>> = {
   tag: OptionalClaims,
   authorize: Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
     request.headers["authorization"] === undefined
-      ? Effect.catchTag(Effect.asSome(Guard.authorize), "Missing", () => Effect.succeedNone)
-      : Effect.asSome(Guard.authorize)
+      ? Effect.catchTag(Effect.asSome(authorize), "Missing", () => Effect.succeedNone)
+      : Effect.asSome(authorize)
   ),
+  caller: Option.some,
   claims: Option.getOrUndefined
 }
 
@@ -97,7 +134,7 @@ export const optional: Gate<OptionalClaims, Option.Option<Claims>> = {
  * @category models
  */
 export type Source<R> = <A, E>(
-  effect: Effect.Effect<A, E, Services | HttpServerRequest.HttpServerRequest>
+  effect: Effect.Effect<A, E, Asking>
 ) => Effect.Effect<A, E, R | HttpServerRequest.HttpServerRequest>
 
 /**
@@ -143,18 +180,34 @@ export const from =
  * @since 0.1.0
  * @category combinators
  */
-export const guard =
-  <I, S, RS>({ authorize, claims, tag }: Gate<I, S>, source: Source<RS>) =>
-  <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, I> | RS> =>
-    Effect.matchEffect(source(authorize), {
+export const guard = <I, S, RS>({ authorize, claims, tag }: Gate<I, S>, source: Source<RS>) => {
+  const admit = source(
+    Effect.contextWithEffect((context: Context.Context<Asking>) =>
+      Effect.map(authorize, (caller) => {
+        const known = claims(caller)
+        return { caller, before: known && { claims: known, context } }
+      })
+    )
+  )
+  return <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<Exclude<E, AuthError.AuthError>, Exclude<R, I> | RS> =>
+    Effect.matchEffect(admit, {
       onFailure: (error) => source(refuse(error)),
-      onSuccess: (caller) =>
-        Effect.catchAll(Effect.provideService(app, tag, caller), (error) =>
-          AuthError.isAuthError(error)
-            ? source(refuse(error, claims(caller)))
-            : Effect.fail(error as Exclude<E, AuthError.AuthError>)
+      onSuccess: ({ before, caller }) =>
+        Effect.catchAll(
+          Effect.mapInputContext(
+            app,
+            (context: Context.Context<Exclude<R, I> | HttpServerRequest.HttpServerRequest>) =>
+              Context.add(Context.add(context, tag, caller), Before, before) as Context.Context<
+                R | HttpServerRequest.HttpServerRequest
+              >
+          ),
+          (error) =>
+            AuthError.isAuthError(error)
+              ? source(refuse(error, claims(caller)))
+              : Effect.fail(error as Exclude<E, AuthError.AuthError>)
         )
     })
+}
 
 /**
  * Answers requests for which an app has no route as the guard answers those for which it has one, so that the routes do
@@ -168,7 +221,7 @@ export const guardUnknown =
   <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E, R | RS> =>
     Effect.catchAll(app, (error) =>
       Predicate.isTagged(error, "RouteNotFound")
-        ? Effect.matchEffect(source(Guard.authorize), {
+        ? Effect.matchEffect(source(authorize), {
             onFailure: (refusal) => source(refuse(refusal)),
             onSuccess: () => Effect.fail(error)
           })

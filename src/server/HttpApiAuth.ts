@@ -85,31 +85,32 @@ export class OptionalAuthorization extends HttpApiMiddleware.Tag<OptionalAuthori
  * judged each time. What is refused is answered here and now: it is on record, and nothing that catches the failure on its
  * way out takes the challenge away.
  */
-const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
-  Effect.map(Gate.services, (services) => {
-    const from = Gate.from(services)
-    const callers = new WeakMap<object, S>()
-    return Effect.gen(function* () {
+const entrance = Effect.map(Gate.services, (services) => {
+  const from = Gate.from(services)
+  const accepted = new WeakMap<object, Claims>()
+  return <I, S>({ authorize, caller, claims }: Gate.Gate<I, S>) =>
+    Effect.gen(function* () {
       const request = yield* HttpServerRequest.HttpServerRequest
       const source = request.source as object
-      const answer = (error: AuthError, caller?: Claims) =>
-        Effect.provideService(from(Gate.refuse(error, caller)), HttpServerRequest.HttpServerRequest, request)
-      const refused = (error: AuthError, caller?: Claims) => {
+      const answer = (error: AuthError, who?: Claims) =>
+        Effect.provideService(from(Gate.refuse(error, who)), HttpServerRequest.HttpServerRequest, request)
+      const refused = (error: AuthError, who?: Claims) => {
         HttpApiRefusal.answerWith(source, undefined)
-        return Effect.zipRight(Effect.flatMap(answer(error, caller), HttpApiRefusal.send), Effect.fail(error))
+        return Effect.zipRight(Effect.flatMap(answer(error, who), HttpApiRefusal.send), Effect.fail(error))
       }
-      const known = callers.get(source)
-      const caller = known ?? (yield* Effect.catchAll(from(authorize), (error) => refused(error)))
-      callers.set(source, caller)
-      const who = claims(caller)
+      const known = accepted.get(source)
+      const admitted =
+        known === undefined ? yield* Effect.catchAll(from(authorize), (error) => refused(error)) : caller(known)
+      const who = claims(admitted)
+      if (who !== undefined) accepted.set(source, who)
       const required = yield* HttpApiScopes.Required
       if (who !== undefined && !who.hasScopes(required)) {
         return yield* refused(new InsufficientScope({ required }), who)
       }
       HttpApiRefusal.answerWith(source, (error) => answer(error, who))
-      return caller
+      return admitted
     })
-  })
+})
 
 /**
  * The guard that the middlewares of an api ask. What it needs is taken from here and not from the context of a request.
@@ -118,15 +119,13 @@ const enter = <I, S>({ authorize, claims }: Gate.Gate<I, S>) =>
  * @category layers
  */
 export const layer: Layer.Layer<Authorization | OptionalAuthorization, never, AuthConfig | Authorizer> = Layer.fresh(
-  Layer.merge(
-    Layer.effect(
-      Authorization,
-      Effect.map(enter(Gate.required), (authorize) => ({ bearer: () => authorize }))
-    ),
-    Layer.effect(
-      OptionalAuthorization,
-      Effect.map(enter(Gate.optional), (authorize) => ({ bearer: () => authorize }))
-    )
+  Layer.effectContext(
+    Effect.map(entrance, (enter) => {
+      const [required, optional] = [enter(Gate.required), enter(Gate.optional)]
+      return Context.make(Authorization, { bearer: () => required }).pipe(
+        Context.add(OptionalAuthorization, { bearer: () => optional })
+      )
+    })
   )
 )
 

@@ -7,12 +7,12 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import { AuthConfig } from "./AuthConfig.js"
 import type * as AuthError from "./AuthError.js"
 import type { Authorizer } from "./Authorizer.js"
 import type { CurrentClaims, OptionalClaims } from "./Claims.js"
 import * as Gate from "./Gate.js"
+import * as RequestTarget from "./RequestTarget.js"
 import * as ResourceMetadata from "./ResourceMetadata.js"
 
 /**
@@ -121,7 +121,7 @@ const routesOf = (config: AuthConfig): ResourceMetadata.Routes => {
 /**
  * Several protected resources in one server: each app is guarded by its own configuration, each has its own document, and
  * the requests that belong to none go to `fallback`. A request belongs to the resource whose path covers its own, the
- * longest first. `root` is the resource whose document is served at the root well-known path, if any. Two resources with
+ * longest first; one that a router might read as another resource's, by its escapes, dots or slashes, belongs to none. `root` is the resource whose document is served at the root well-known path, if any. Two resources with
  * the same path are refused: the host of a request tells nothing (RFC 9728 §7.8), so one of them would never be reached.
  *
  * @since 0.1.0
@@ -157,18 +157,17 @@ export const resources = <E1, R1, E2 = never, R2 = never>(
 > => {
   type Outcome = Either.Either.Right<ReturnType<typeof resources<E1, R1, E2, R2>>>
   const configs = guarded.map(({ config }) => config)
-  const apps = guarded
-    .map(({ app, config }) => ({
-      path: (ResourceIdentifier.parts(config.resource)?.path ?? "").replace(/\/$/, ""),
+  const nearest = RequestTarget.nearest(
+    guarded.map(({ app, config }) => ({
+      path: RequestTarget.pathOf(config.resource),
       app: Effect.provideService(middleware(app), AuthConfig, config)
     }))
-    .sort((left, right) => right.path.length - left.path.length)
+  )
   return Either.map(ResourceMetadata.routes(configs, root), (routes) =>
     Effect.flatMap(HttpServerRequest.HttpServerRequest, (request): Outcome => {
       const metadata = ResourceMetadata.route(request, routes)
       if (metadata !== undefined) return metadata
-      const path = request.url.split("?", 1)[0] ?? ""
-      const match = apps.find((candidate) => path === candidate.path || path.startsWith(`${candidate.path}/`))
+      const match = nearest(request.url)
       return match === undefined ? fallback : (match.app as Outcome)
     })
   )

@@ -8,13 +8,13 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import * as WellKnown from "../protocol/WellKnown.js"
 import { AuthConfig } from "./AuthConfig.js"
 import type { AuthError } from "./AuthError.js"
 import type { Authorizer } from "./Authorizer.js"
 import type { CurrentClaims, OptionalClaims } from "./Claims.js"
 import * as Gate from "./Gate.js"
+import * as RequestTarget from "./RequestTarget.js"
 import * as ResourceMetadata from "./ResourceMetadata.js"
 import { type Resolvers, Tenancy } from "./Tenancy.js"
 
@@ -50,19 +50,15 @@ const guardsOf = new WeakMap<
 const answerForUnknown = (services: Services): Effect.Effect<void, never, HttpLayerRouter.HttpRouter> =>
   Effect.gen(function* () {
     const router = yield* HttpLayerRouter.HttpRouter
-    const path = ResourceIdentifier.parts(Context.get(services, AuthConfig).resource)?.path.replace(/\/$/, "") ?? ""
+    const path = RequestTarget.pathOf(Context.get(services, AuthConfig).resource)
     const known = guardsOf.get(router)
     if (known !== undefined) return void known.push({ path, services })
     const guards = [{ path, services }]
     guardsOf.set(router, guards)
     const nearest: Gate.Source<never> = (effect) =>
-      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
-        const target = url.split("?", 1)[0] ?? ""
-        const covering = guards
-          .filter(({ path }) => target === path || target.startsWith(`${path}/`))
-          .sort((left, right) => right.path.length - left.path.length)
-        return Effect.provide(effect, covering[0]?.services ?? services)
-      })
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) =>
+        Effect.provide(effect, RequestTarget.nearest(guards)(url)?.services ?? services)
+      )
     yield* router.addGlobalMiddleware(Gate.guardUnknown(nearest))
   })
 
@@ -116,7 +112,7 @@ const servedBy = new WeakMap<HttpLayerRouter.HttpRouter, Served>()
 const documents = (router: HttpLayerRouter.HttpRouter) =>
   Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     const served = servedBy.get(router)
-    const config = served?.routes.byPath.get(request.url.split("?", 1)[0] ?? "")
+    const config = served?.routes.byPath.get(RequestTarget.path(request.url))
     return config === undefined
       ? Effect.succeed(ResourceMetadata.notFound)
       : Effect.provideService(ResourceMetadata.respond(request, config), Tenancy, served?.resources.get(config) ?? {})
@@ -152,7 +148,7 @@ export const layerGlobal = Layer.fresh(
       return (app) => {
         const guarded = guard(app)
         return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-          document.has(request.url.split("?", 1)[0] ?? "")
+          document.has(RequestTarget.path(request.url))
             ? Effect.provide(ResourceMetadata.respond(request, config), services)
             : guarded
         )

@@ -12,6 +12,9 @@ import { InvalidRequest } from "./AuthError.js"
 /** Where the platform's own `MaxBodySize` says nothing: as much as the official SDK takes. */
 const MAX_BYTES = 4 * 1024 * 1024
 
+/** A body that comes in drops holds a connection and memory, and not every runtime sets a limit. */
+const MAX_TIME = "1 minute"
+
 const refuse = (description: string): Effect.Effect<never, InvalidRequest> => new InvalidRequest({ description })
 
 const tooLarge = (max: number) => refuse(`the body must not be larger than ${max} bytes`)
@@ -28,7 +31,7 @@ const charsetOf = (contentType: string): string =>
 /**
  * Reads the text of the body once; the request keeps it, so that the server behind reads the very same. A body that
  * another parser may read differently is refused with `InvalidRequest`: one that is compressed, in another encoding than
- * UTF-8, or larger than the platform's `MaxBodySize` (4 MiB where that is not set).
+ * UTF-8, or larger than the platform's `MaxBodySize` (4 MiB where that is not set). So is one that takes over a minute.
  *
  * @since 0.1.0
  * @category parsing
@@ -44,7 +47,13 @@ export const text = (request: HttpServerRequest.HttpServerRequest): Effect.Effec
     if (announced(request) > max) return yield* tooLarge(max)
     const body = yield* request.text.pipe(
       HttpIncomingMessage.withMaxBodySize(Option.some(max)),
-      Effect.mapError(() => new InvalidRequest({ description: "the body of the request cannot be read" }))
+      Effect.mapError(() => new InvalidRequest({ description: "the body of the request cannot be read" })),
+      Effect.timeoutFail({
+        duration: MAX_TIME,
+        onTimeout: () => new InvalidRequest({ description: "the body must arrive within a minute" })
+      }),
+      // Servers run apps uninterruptibly, in which no timeout ends anything.
+      Effect.interruptible
     )
     // Not every runtime counts while it reads. No character has more than three bytes a unit.
     if (body.length > max || (body.length * 3 > max && new TextEncoder().encode(body).length > max)) {

@@ -5,6 +5,8 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Config from "effect/Config"
+import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -68,6 +70,15 @@ const importKey = (key: Redacted.Redacted, index: number): Effect.Effect<Key, Re
     return { kid: kid.slice(0, 11), secret }
   })
 
+type Keys = readonly [Redacted.Redacted, ...ReadonlyArray<Redacted.Redacted>]
+
+const importKeys = ([current, ...previous]: Keys) =>
+  Effect.zipWith(
+    importKey(current, 0),
+    Effect.forEach(previous, (key, index) => importKey(key, index + 1)),
+    (first, others) => [first, ...others] as const
+  )
+
 /**
  * Keys of 32 random octets in base64url, as `openssl rand -base64 32 | tr '+/' '-_' | tr -d '='` prints them. To replace
  * a key put the new one first, and drop the old one when the states that it sealed have expired. Fails where one is no
@@ -76,17 +87,29 @@ const importKey = (key: Redacted.Redacted, index: number): Effect.Effect<Key, Re
  * @since 0.1.0
  * @category layers
  */
-export const layerKeys = (
-  keys: readonly [Redacted.Redacted, ...ReadonlyArray<Redacted.Redacted>]
-): Layer.Layer<RequestStateKeys, RequestStateError> => {
-  const [current, ...previous] = keys
+export const layerKeys = (keys: Keys): Layer.Layer<RequestStateKeys, RequestStateError> =>
+  Layer.effect(RequestStateKeys, importKeys(keys))
+
+/**
+ * The same keys from a configuration value, apart by commas or white space: `MCP_AUTH_REQUEST_STATE_KEYS` unless another
+ * name is given. Fails where there is none, or one is no such key, without what was given.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  name = "MCP_AUTH_REQUEST_STATE_KEYS"
+): Layer.Layer<RequestStateKeys, ConfigError.ConfigError> => {
+  const invalid = (rule: string) => ConfigError.InvalidData([name], rule)
   return Layer.effect(
     RequestStateKeys,
-    Effect.zipWith(
-      importKey(current, 0),
-      Effect.forEach(previous, (key, index) => importKey(key, index + 1)),
-      (first, others) => [first, ...others] as const
-    )
+    Effect.flatMap(Config.redacted(name), (text) => {
+      const words = Redacted.value(text).split(/[\s,]+/)
+      const [first, ...others] = words.filter((word) => word !== "").map((word) => Redacted.make(word))
+      return first === undefined
+        ? Effect.fail(invalid("there is no key"))
+        : Effect.mapError(importKeys([first, ...others]), ({ detail }) => invalid(detail ?? "not a key"))
+    })
   )
 }
 

@@ -11,6 +11,7 @@ import * as Hash from "effect/Hash"
 import * as Schema from "effect/Schema"
 import * as WellKnown from "../protocol/WellKnown.js"
 import * as AuthConfig from "./AuthConfig.js"
+import * as RequestTarget from "./RequestTarget.js"
 import * as Tenancy from "./Tenancy.js"
 
 const encoder = new TextEncoder()
@@ -202,9 +203,8 @@ export const route = (
   request: HttpServerRequest.HttpServerRequest,
   { byPath, prefix }: Routes
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest.HttpServerRequest> | undefined => {
-  if (!request.url.startsWith(prefix)) return undefined
-  const path = request.url.split("?", 1)[0] ?? ""
-  if (path !== prefix && path[prefix.length] !== "/") return undefined
+  const path = RequestTarget.path(request.url)
+  if (path !== prefix && !path.startsWith(`${prefix}/`)) return undefined
   const config = byPath.get(path)
   return config === undefined ? Effect.succeed(notFound) : respond(request, config)
 }

@@ -19,7 +19,7 @@ import { LRUCache } from "lru-cache"
 export class SessionStoreError extends Schema.TaggedError<SessionStoreError>(
   "effect-mcp-auth/server/SessionStoreError"
 )("SessionStoreError", {
-  operation: Schema.Literal("bind", "owns", "release"),
+  operation: Schema.Literal("bind", "use", "release"),
   cause: Schema.optional(Schema.Defect)
 }) {
   override get message(): string {
@@ -28,14 +28,26 @@ export class SessionStoreError extends Schema.TaggedError<SessionStoreError>(
 }
 
 /**
- * A store of pairs. Both sides are digests: a store holds no session ID that could be used, and no name of a caller.
+ * How an owner stands to a session. `scopes` are all that it was used with, also before now.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Standing =
+  | { readonly _tag: "Unknown" }
+  | { readonly _tag: "Foreign" }
+  | { readonly _tag: "Own"; readonly scopes: ReadonlyArray<string> }
+
+/**
+ * A store of sessions, their owners, and the scopes that they were used with. Sessions and owners are digests: a store holds
+ * no session ID that could be used, and no name of a caller.
  *
  * - `bind` gives a session an owner, and answers whether it is the owner now: `false`, and nothing changes, where the
  *   session has another one. Of several at the same time one wins.
- * - `owns` answers whether the session has this owner.
+ * - `use` answers whose the session is. Where it is this owner's, it adds the scopes to those that it was used with.
  * - `release` forgets the session, if it has this owner.
  *
- * `bind` and `owns` keep the session alive where they answer `true`. A store forgets what was not used for long.
+ * `bind` and `use` keep the session alive where it is the owner's. A store forgets what was not used for long.
  *
  * @since 0.1.0
  * @category services
@@ -44,7 +56,11 @@ export class SessionStore extends Context.Tag("effect-mcp-auth/server/SessionSto
   SessionStore,
   {
     readonly bind: (session: string, owner: string) => Effect.Effect<boolean, SessionStoreError>
-    readonly owns: (session: string, owner: string) => Effect.Effect<boolean, SessionStoreError>
+    readonly use: (
+      session: string,
+      owner: string,
+      scopes: ReadonlyArray<string>
+    ) => Effect.Effect<Standing, SessionStoreError>
     readonly release: (session: string, owner: string) => Effect.Effect<void, SessionStoreError>
   }
 >() {}
@@ -71,7 +87,7 @@ export const layerMemory = ({ capacity = 10_000, idle = "1 day" }: Options = {})
   Layer.effect(
     SessionStore,
     Effect.map(Effect.clock, (clock) => {
-      const owners = new LRUCache<string, string>({
+      const sessions = new LRUCache<string, { readonly owner: string; readonly scopes: Set<string> }>({
         max: capacity,
         ttl: Duration.toMillis(idle),
         ttlResolution: 0,
@@ -79,16 +95,24 @@ export const layerMemory = ({ capacity = 10_000, idle = "1 day" }: Options = {})
         // To the cache a time of 0 is none.
         perf: { now: () => clock.unsafeCurrentTimeMillis() + 1 }
       })
-      // A look changes nothing: only the owner's own requests keep a session alive.
-      const owns = (session: string, owner: string) => owners.peek(session) === owner && owners.get(session) === owner
+      const use = (session: string, owner: string, scopes: ReadonlyArray<string>): Standing => {
+        // A look changes nothing: only the owner's own requests keep a session alive.
+        const known = sessions.peek(session)
+        if (known === undefined) return { _tag: "Unknown" }
+        if (known.owner !== owner) return { _tag: "Foreign" }
+        sessions.get(session)
+        for (const scope of scopes) known.scopes.add(scope)
+        return { _tag: "Own", scopes: Array.from(known.scopes) }
+      }
       return {
         bind: (session, owner) =>
           Effect.sync(() => {
-            if (owners.peek(session) === undefined) owners.set(session, owner)
-            return owns(session, owner)
+            if (sessions.peek(session) === undefined) sessions.set(session, { owner, scopes: new Set() })
+            return use(session, owner, [])._tag === "Own"
           }),
-        owns: (session, owner) => Effect.sync(() => owns(session, owner)),
-        release: (session, owner) => Effect.sync(() => void (owns(session, owner) && owners.delete(session)))
+        use: (session, owner, scopes) => Effect.sync(() => use(session, owner, scopes)),
+        release: (session, owner) =>
+          Effect.sync(() => void (sessions.peek(session)?.owner === owner && sessions.delete(session)))
       }
     })
   )

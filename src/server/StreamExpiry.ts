@@ -145,6 +145,31 @@ const opened = (response: HttpServerResponse.HttpServerResponse): HttpServerResp
     ? HttpServerResponse.setHeaders(HttpServerResponse.fromWeb(response.body.body), response.headers)
     : response
 
+const ending = <R>(
+  response: HttpServerResponse.HttpServerResponse,
+  bytes: Stream.Stream<Uint8Array, unknown>,
+  ended: Effect.Effect<unknown, never, R>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> =>
+  Effect.map(Effect.context<R>(), (context) => {
+    const { contentLength, contentType } = response.body
+    const stream = Stream.interruptWhen(bytes, Effect.provide(ended, context))
+    return HttpServerResponse.setBody(response, HttpBody.stream(stream, contentType, contentLength))
+  })
+
+/**
+ * A response whose stream ends when `ended` does, if it has one that can be ended.
+ *
+ * @internal
+ */
+export const until = <R>(
+  response: HttpServerResponse.HttpServerResponse,
+  ended: Effect.Effect<unknown, never, R>
+): Effect.Effect<HttpServerResponse.HttpServerResponse, never, R> => {
+  const whole = opened(response)
+  const bytes = bytesOf(whole)
+  return bytes === undefined || AuthError.isAuthError(bytes) ? Effect.succeed(response) : ending(whole, bytes, ended)
+}
+
 /** Keeps a request and its answer within the caller's access. */
 const within = <E, R, L>(
   app: HttpApp.Default<E, R>,
@@ -169,16 +194,8 @@ const within = <E, R, L>(
     if (AuthError.isAuthError(bytes)) return yield* bytes
     // Not a stream that ends where it begins: a client that is told 401 gets a new token, and would else just come again.
     yield* refuseEnded
-    const context = yield* Effect.context<L | HttpServerRequest.HttpServerRequest>()
-    const ended = lapsed.pipe(
-      Effect.tap((reason) => Effect.provide(Guard.refusal(reason, claims), services)),
-      Effect.provide(context)
-    )
-    const { contentLength, contentType } = response.body
-    return HttpServerResponse.setBody(
-      response,
-      HttpBody.stream(Stream.interruptWhen(bytes, ended), contentType, contentLength)
-    )
+    const told = (reason: AuthError.AuthError) => Effect.provide(Guard.refusal(reason, claims), services)
+    return yield* ending(response, bytes, Effect.tap(lapsed, told))
   })
 
 /**

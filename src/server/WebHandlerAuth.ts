@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as PlatformHeaders from "@effect/platform/Headers"
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -16,6 +17,8 @@ import type { Authorizer } from "./Authorizer.js"
 import { type Claims, CurrentClaims } from "./Claims.js"
 import * as Guard from "./Guard.js"
 import * as HttpAppAuth from "./HttpAppAuth.js"
+import * as JsonRpcBody from "./JsonRpcBody.js"
+import * as RequestTarget from "./RequestTarget.js"
 
 /**
  * What the guard reads of a request of `node:http`, which Express and Fastify (`request.raw`) build on. The raw headers
@@ -37,7 +40,8 @@ const fromRequest = (request: Request | NodeRequest): HttpServerRequest.HttpServ
   if (!("rawHeaders" in request)) return HttpServerRequest.fromWeb(request)
   const { headers, method = "GET", rawHeaders } = request
   // A web Request cannot be made of every request that Node accepts; these are the members that the platform reads.
-  const source = { method, url: request.originalUrl ?? request.url ?? "/", headers, rawHeaders }
+  const url = RequestTarget.originForm(request.originalUrl ?? request.url ?? "/")
+  const source = { method, url, headers, rawHeaders }
   return HttpServerRequest.fromWeb(source as unknown as Request)
 }
 
@@ -177,11 +181,16 @@ const withoutHop = (response: Response): Response => {
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers })
 }
 
+/** Of the connection, and the token: what a handler does not have it cannot pass on. */
+const WITHHELD = ["authorization", "connection", "content-length", "transfer-encoding"]
+
 /**
  * A web-standard handler as an app that needs the guard. Middleware that reads the body may go around it, such as
- * `OperationScopes`: the handler reads the same text, as one piece. The URL it sees is the one of the configured resource,
- * whatever `Host` says; that header is there to be checked. The signal of its request ends it when the client is gone,
- * and its response is streamed. A handler that rejects is a bug, and answered with 500.
+ * `OperationScopes`: the handler reads the same text, as one piece, and `JsonRpcBody` says what is too large, too slow or
+ * no text. The URL it sees is the one of the configured resource, whatever `Host` says; that header is there to be checked.
+ * `Authorization` is not: a server must not pass on the token it was given (MCP, token passthrough). The signal of its
+ * request ends it when the client is gone, and its response is streamed. A handler that rejects is a bug, and answered
+ * with 500.
  *
  * @since 0.1.0
  * @category constructors
@@ -205,15 +214,16 @@ export const fromWebHandler = (handler: WebHandler): HttpApp.Default<InvalidRequ
     const { resource } = yield* AuthConfig
     const caller = yield* current
     const request = yield* HttpServerRequest.HttpServerRequest
-    const { headers, method, url } = request
-    // A target that is no path, such as that of a request to a proxy, would become part of the host.
-    if (!url.startsWith("/")) return yield* new InvalidRequest({ description: "the request target must be a path" })
-    const unreadable = () => new InvalidRequest({ description: "the request cannot be read" })
-    const text = method === "GET" || method === "HEAD" ? "" : yield* Effect.mapError(request.text, unreadable)
-    const target = new URL(resource).origin + url
+    const { method } = request
+    const path = RequestTarget.originForm(request.url)
+    // What is no path, such as the `*` of an OPTIONS, would become part of the host.
+    if (!path.startsWith("/")) return yield* new InvalidRequest({ description: "the request target must be a path" })
+    const text = method === "GET" || method === "HEAD" ? "" : yield* JsonRpcBody.text(request)
+    const target = new URL(resource).origin + path
+    const headers = PlatformHeaders.remove(request.headers, WITHHELD)
     const source = yield* Effect.try({
       try: () => new Request(target, { method, headers, body: text === "" ? null : text }),
-      catch: unreadable
+      catch: () => new InvalidRequest({ description: "the request cannot be read" })
     })
     const response = yield* Effect.promise((signal) => handler(new Request(source, { signal }), caller))
     return HttpServerResponse.fromWeb(withoutHop(response))

@@ -4,7 +4,7 @@ import * as Layer from "effect/Layer"
 import * as RedisClient from "../../src/redis/RedisClient.js"
 import * as RedisSessionStore from "../../src/redis/RedisSessionStore.js"
 import { SessionStore } from "../../src/server/SessionStore.js"
-import { laws } from "../server/fixtures/SessionStoreLaws.js"
+import { laws, owns } from "../server/fixtures/SessionStoreLaws.js"
 import * as RedisServer from "./fixtures/RedisServer.js"
 
 const own = (options?: RedisSessionStore.Options) =>
@@ -28,9 +28,9 @@ describe("RedisSessionStore", () => {
       const [first, second] = [yield* SessionStore, yield* Effect.provide(SessionStore, another)]
       assert.isTrue(yield* first.bind("digest", "alice"))
       assert.isFalse(yield* second.bind("digest", "bob"))
-      assert.isTrue(yield* second.owns("digest", "alice"))
+      assert.isTrue(yield* owns(second, "digest", "alice"))
       yield* second.release("digest", "alice")
-      assert.isFalse(yield* first.owns("digest", "alice"))
+      assert.isFalse(yield* owns(first, "digest", "alice"))
 
       yield* first.bind("left", "alice")
       assert.deepStrictEqual(yield* Effect.promise(() => redis.keys("*")), ["sessions/left"])
@@ -49,15 +49,15 @@ describe("RedisSessionStore", () => {
       assert.isTrue(yield* store.bind("s", "alice"))
 
       yield* redis.pause
-      for (const operation of ["bind", "owns", "release"] as const) {
-        const error = yield* Effect.flip(store[operation]("s", "alice")).pipe(Effect.timeout("20 seconds"))
+      for (const operation of ["bind", "use", "release"] as const) {
+        const error = yield* Effect.flip(store[operation]("s", "alice", [])).pipe(Effect.timeout("20 seconds"))
         assert.deepStrictEqual([error._tag, "operation" in error && error.operation], ["SessionStoreError", operation])
       }
       yield* redis.resume
       assert.isTrue(yield* Effect.eventually(store.bind("s", "alice")))
 
       yield* redis.stop
-      const error = yield* Effect.flip(store.owns("s", "alice")).pipe(Effect.timeout("20 seconds"))
+      const error = yield* Effect.flip(store.use("s", "alice", [])).pipe(Effect.timeout("20 seconds"))
       assert.strictEqual(error._tag, "SessionStoreError")
     })
   )

@@ -1,4 +1,5 @@
 import { createServer } from "node:http"
+import { connect } from "node:net"
 import { gzipSync } from "node:zlib"
 import * as HttpIncomingMessage from "@effect/platform/HttpIncomingMessage"
 import * as HttpServer from "@effect/platform/HttpServer"
@@ -7,11 +8,15 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import type { InvalidRequest } from "../../src/server/AuthError.js"
 import * as JsonRpcBody from "../../src/server/JsonRpcBody.js"
+import * as PlatformServer from "../fixtures/PlatformServer.js"
 import * as RawHttp from "./fixtures/RawHttp.js"
 
 const read = <A>(
@@ -169,6 +174,52 @@ describe("JsonRpcBody: what is read is what the server behind reads (G2)", () =>
       const spaces = Array.from({ length: 80 }, () => new Uint8Array(65_536).fill(0x20))
       assert.notStrictEqual(yield* inPieces(spaces), "read")
       assert.deepStrictEqual(seen, [call, `\ufeff${call}`, call, "unreadable"])
+    })
+  )
+
+  it.effect("a body that does not arrive within a minute is refused, however much of it is there", () =>
+    Effect.gen(function* () {
+      let cancelled = false
+      const dripping = (octets: number) =>
+        HttpServerRequest.fromWeb(
+          new Request("http://127.0.0.1/mcp", {
+            method: "POST",
+            duplex: "half",
+            body: new ReadableStream({
+              start: (controller) => controller.enqueue(new Uint8Array(octets)),
+              cancel: () => {
+                cancelled = true
+              }
+            })
+          } as RequestInit)
+        )
+      for (const octets of [0, 1000]) {
+        const reading = yield* Effect.fork(Effect.uninterruptible(refusalOf(JsonRpcBody.text(dripping(octets)))))
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual((yield* Fiber.poll(reading))._tag, "None")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(reading), "the body must arrive within a minute")
+      }
+      assert.isFalse(cancelled, "the connection is the server's")
+    })
+  )
+
+  it.scopedLive("over a socket: whoever leaves while a body is read takes the reading away", () =>
+    Effect.gen(function* () {
+      const [begun, ended] = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>()])
+      const app = Effect.gen(function* () {
+        const request = yield* HttpServerRequest.HttpServerRequest
+        yield* Deferred.succeed(begun, undefined)
+        yield* Effect.ignore(JsonRpcBody.text(request)).pipe(Effect.ensuring(Deferred.succeed(ended, undefined)))
+        return HttpServerResponse.empty()
+      })
+      const server = yield* Layer.build(Layer.provideMerge(HttpServer.serve(app), PlatformServer.layer))
+      const port = yield* Effect.provide(PlatformServer.port, server)
+      const socket = connect(port, "127.0.0.1")
+      socket.write("POST /mcp HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n{")
+      yield* Deferred.await(begun)
+      socket.destroy()
+      yield* Effect.timeout(Deferred.await(ended), "20 seconds")
     })
   )
 })

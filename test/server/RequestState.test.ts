@@ -1,4 +1,6 @@
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FastCheck from "effect/FastCheck"
@@ -143,6 +145,48 @@ describe("RequestState", () => {
         }).pipe(Effect.scoped)
       )
     }
+  })
+
+  describe("keys from the configuration", () => {
+    const text = (...keys: ReadonlyArray<Redacted.Redacted>) => keys.map(Redacted.value).join(", ")
+    const load = (name: string, value: string) =>
+      Effect.withConfigProvider(ConfigProvider.fromMap(new Map([[name, value]])))
+    const build = (name?: string) => Effect.scoped(Layer.build(RequestState.layerConfig(name)))
+
+    it.effect("seal with the first and open with each, under either name", () =>
+      Effect.gen(function* () {
+        const old = yield* alice(sealed).pipe(Effect.provide(RequestState.layerKeys([key(1)])))
+        const replaced = Effect.provide(RequestState.layerConfig())(outcome(old))
+        const loaded = load("MCP_AUTH_REQUEST_STATE_KEYS", ` ${text(key(2), key(1))}\n`)
+        assert.strictEqual(yield* loaded(replaced), "opened")
+        const fresh = yield* load("MINE", text(key(2)))(Effect.provide(alice(sealed), RequestState.layerConfig("MINE")))
+        assert.strictEqual(yield* loaded(Effect.provide(outcome(fresh), RequestState.layerConfig())), "opened")
+        assert.strictEqual(yield* outcome(fresh).pipe(Effect.provide(keys)), "key")
+      })
+    )
+
+    for (const [what, value, rule] of [
+      ["empty", "", "there is no key"],
+      ["only commas", " , ", "there is no key"],
+      ["a passphrase", "hunter2", "key 0 is not 32 octets in base64url"],
+      ["a passphrase after a key", `${text(key(1))},hunter2`, "key 1 is not 32 octets in base64url"]
+    ] as const) {
+      it.effect(`fails where the value is ${what}, with the name and the rule and without the value`, () =>
+        Effect.gen(function* () {
+          const printed = inspect(yield* Effect.flip(load("MINE", value)(build("MINE"))), { depth: 10 })
+          assert.include(printed, "MINE")
+          assert.include(printed, rule)
+          assert.notInclude(printed, "hunter2")
+          assert.notInclude(printed, text(key(1)))
+        })
+      )
+    }
+
+    it.effect("fails where there is no value", () =>
+      Effect.gen(function* () {
+        assert.include(String(yield* Effect.flip(load("OTHER", "")(build()))), "MCP_AUTH_REQUEST_STATE_KEYS")
+      })
+    )
   })
 
   describe("garbage", () => {

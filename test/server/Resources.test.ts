@@ -1,10 +1,13 @@
 import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpClient from "@effect/platform/HttpClient"
+import * as HttpRouter from "@effect/platform/HttpRouter"
+import * as HttpServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as ProtectedResourceMetadata from "../../src/discovery/ProtectedResourceMetadata.js"
 import * as WellKnown from "../../src/protocol/WellKnown.js"
@@ -15,9 +18,11 @@ import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
 import * as JwtAuthorizer from "../../src/server/JwtAuthorizer.js"
 import * as Tenancy from "../../src/server/Tenancy.js"
 import * as GuardedFetch from "../discovery/fixtures/GuardedFetch.js"
+import * as PlatformServer from "../fixtures/PlatformServer.js"
 import * as Guarded from "./fixtures/Guarded.js"
 import * as Keys from "./fixtures/Keys.js"
 import * as Network from "./fixtures/Network.js"
+import * as RawHttp from "./fixtures/RawHttp.js"
 
 const origin = "https://mcp.example.com"
 const root = "/.well-known/oauth-protected-resource"
@@ -173,6 +178,65 @@ describe("several resources in one server (F7, F8)", () => {
         assert.strictEqual(answer.status, status, `${audience} at ${path}`)
       }
     })
+  )
+
+  it.scopedLive(
+    "RS-12, RS-32 over a socket: one router for all of them, and no target gets to a neighbour's handler",
+    () =>
+      Effect.gen(function* () {
+        const reached: Array<string> = []
+        const handler = (name: string) =>
+          Effect.map(Claims.CurrentClaims, ({ audience }) => {
+            reached.push(`${audience[0]} at ${name}`)
+            return HttpServerResponse.text(name)
+          })
+        const router = HttpRouter.empty.pipe(
+          HttpRouter.all("/files/private", handler("/files/private")),
+          HttpRouter.all("/files/private/*", handler("/files/private")),
+          HttpRouter.all("/files/*", handler("/files")),
+          HttpRouter.all("/mail", handler("/mail"))
+        )
+        const app = HttpAppAuth.resources(
+          ["/files", "/files/private", "/mail"].map((path) => ({ config: configOf(path), app: router })),
+          HttpServerResponse.empty({ status: 404 })
+        ).pipe(Either.getOrThrow)
+        const server = yield* Layer.build(
+          Layer.provideMerge(
+            HttpServer.serve(
+              app.pipe(Effect.catchTag("RouteNotFound", () => HttpServerResponse.empty({ status: 404 })))
+            ),
+            PlatformServer.layer
+          ).pipe(Layer.provide(Layer.succeed(Authorizer.Authorizer, authorizer)))
+        )
+        const port = yield* Effect.provide(PlatformServer.port, server)
+        const ask = (path: string, token: string) =>
+          Effect.promise(() => RawHttp.send(port, { path, headers: [["Authorization", `Bearer ${token}`]] }))
+        for (const path of [
+          "/files/private/x",
+          "/files/%70rivate/x",
+          "/files/%2570rivate/x",
+          "/files//private/x",
+          "/files/./private/x",
+          "/files/y/../private/x",
+          "/files/y/%2e%2e/private/x",
+          "/files/..%2fmail",
+          "/files/../mail",
+          "/files/PRIVATE/x",
+          "/files/private;x",
+          "/files/private#x",
+          "/files\\private\\x",
+          "http://mcp.example.com/files/%70rivate/x",
+          "http://mcp.example.com//files/private/x"
+        ]) {
+          for (const token of ["/files", "/files/private", "/mail"]) {
+            assert.oneOf((yield* ask(path, token)).status, [200, 400, 401, 404], path)
+          }
+        }
+        for (const line of reached) assert.match(line, /^https:\/\/mcp\.example\.com(\S+) at \1$/)
+        assert.include(reached, `${origin}/files/private at /files/private`)
+        assert.strictEqual((yield* ask("http://mcp.example.com/files/x", "/files")).text, "/files")
+        assert.strictEqual((yield* ask("https://other.example/files/private/x", "/files/private")).status, 200)
+      })
   )
 
   it.effect("RS-12 the resource is chosen by the path, and never by what Host says", () =>

@@ -1,5 +1,6 @@
 /** An app with sessions behind the guard, as a client sees it. */
 import type * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,14 +11,17 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import { Claims, CurrentClaims } from "../../src/server/Claims.js"
+import * as Decision from "../../src/server/Decision.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
+import * as HttpLayerRouterAuth from "../../src/server/HttpLayerRouterAuth.js"
 import * as SessionBinding from "../../src/server/SessionBinding.js"
 import { layerMemory, SessionStore, SessionStoreError } from "../../src/server/SessionStore.js"
-import { configOf, type Question, send } from "./fixtures/Guarded.js"
+import { configOf, type Question, requestOf, scopeChallenge, send } from "./fixtures/Guarded.js"
 import * as Logs from "./fixtures/Logs.js"
 
 const known = (claims: Authorizer.KnownClaims): Authorizer.KnownClaims => ({ scopes: ["mcp:tools"], ...claims })
@@ -223,7 +227,7 @@ describe("SessionBinding", () => {
         Effect.provide(
           Layer.succeed(SessionStore, {
             ...away((operation) => new SessionStoreError({ operation })),
-            owns: () => Effect.succeed(true)
+            use: () => Effect.succeed({ _tag: "Own", scopes: [] } as const)
           })
         ),
         silently
@@ -241,6 +245,7 @@ describe("SessionBinding", () => {
         const claims = new Claims({ issuer: "i", subject: "alice", audience: [], scopes: [], raw: {} as never }, true)
         const fiber = yield* SessionBinding.middleware(app).pipe(
           Effect.provideService(CurrentClaims, claims),
+          Effect.provideService(AuthConfig.AuthConfig, configOf()),
           Effect.provideService(
             HttpServerRequest.HttpServerRequest,
             HttpServerRequest.fromWeb(new Request("https://mcp.example.com/mcp", { method: "POST" }))
@@ -262,6 +267,163 @@ describe("SessionBinding", () => {
       }).pipe(Effect.provide(layerMemory({ idle: "1 hour" })))
     )
   })
+
+  describe("streams: what comes on them was made for all scopes that the session was used with (SEC-40)", () => {
+    const strong = { ...tokens["alice-renewed"], expiresAt: undefined }
+    const weaker = Layer.provideMerge(
+      layerMemory(),
+      Layer.merge(
+        auth,
+        Authorizer.layerTest({
+          ...tokens,
+          strong,
+          refreshing: known({ ...strong, scopes: ["mcp:tools", "mcp:write", "offline_access"] })
+        })
+      )
+    )
+    /** Streams for GET, and a session for who asks without one. */
+    const app = Effect.map(HttpServerRequest.HttpServerRequest, ({ headers, method }) =>
+      headers["mcp-session-id"] === undefined
+        ? HttpServerResponse.text("started", { headers: { "mcp-session-id": "s1" } })
+        : method === "GET"
+          ? HttpServerResponse.stream(Stream.concat(Stream.make(new Uint8Array([1])), Stream.never))
+          : HttpServerResponse.text("served")
+    )
+    const sessions = guarded(app)
+    const asks = (token: string, method: string, session = "s1") =>
+      send(sessions, {
+        token,
+        method,
+        headers: { "mcp-session-id": session },
+        ...(method === "POST" ? { body: "{}" } : {})
+      })
+    const opens = (token: string) =>
+      Effect.gen(function* () {
+        const response = yield* sessions.pipe(
+          Effect.provideService(
+            HttpServerRequest.HttpServerRequest,
+            HttpServerRequest.fromWeb(requestOf({ token, headers: { "mcp-session-id": "s1" } }))
+          ),
+          Effect.scoped
+        )
+        const stream = response.body._tag === "Stream" ? response.body.stream : Stream.die("no stream")
+        const fiber = yield* Effect.fork(Stream.runDrain(stream))
+        yield* Effect.yieldNow()
+        return { status: response.status, ended: Effect.map(Fiber.poll(fiber), (exit) => exit._tag === "Some") }
+      })
+
+    it.effect("a token of the same caller with fewer reads none of them, and may still ask for itself", () =>
+      Effect.gen(function* () {
+        yield* send(sessions, { token: "alice", body: "{}" })
+        assert.strictEqual((yield* opens("alice")).status, 200)
+        assert.strictEqual((yield* asks("refreshing", "POST")).status, 200)
+        const refused = yield* asks("alice", "GET")
+        assert.strictEqual(refused.status, 403)
+        assert.strictEqual(
+          refused.challenge,
+          scopeChallenge("mcp:tools mcp:write", "The session was used with more scopes than these")
+        )
+        assert.strictEqual((yield* asks("alice", "POST")).text, "served")
+        assert.strictEqual((yield* opens("strong")).status, 200)
+        assert.strictEqual((yield* asks("bob", "GET")).text, notFound)
+      }).pipe(Effect.provide(weaker))
+    )
+
+    it.effect("one that is open ends within a minute when the session is used with more", () =>
+      Effect.gen(function* () {
+        yield* send(sessions, { token: "alice", body: "{}" })
+        const [narrow, broad] = [yield* opens("alice"), yield* opens("strong")]
+        yield* TestClock.adjust("10 minutes")
+        assert.isFalse(yield* narrow.ended)
+        yield* asks("strong", "POST")
+        yield* TestClock.adjust("1 minute")
+        assert.deepStrictEqual([yield* narrow.ended, yield* broad.ended], [true, false])
+      }).pipe(Effect.provide(weaker))
+    )
+
+    it.effect("one that is open keeps its session, and ends with it", () =>
+      Effect.gen(function* () {
+        yield* send(sessions, { token: "alice", body: "{}" })
+        const stream = yield* opens("alice")
+        for (let minute = 0; minute < 6; minute++) yield* TestClock.adjust("1 minute")
+        assert.isFalse(yield* stream.ended)
+        assert.strictEqual((yield* asks("alice", "DELETE")).status, 200)
+        yield* TestClock.adjust("1 minute")
+        assert.isTrue(yield* stream.ended)
+      }).pipe(Effect.provide(layerMemory({ idle: "3 minutes" })), Effect.provide(weaker))
+    )
+
+    it.effect("a store that is away ends none", () =>
+      Effect.gen(function* () {
+        yield* send(sessions, { token: "alice", body: "{}" })
+        const memory = yield* SessionStore
+        let isAway = false
+        const leaving = Layer.succeed(SessionStore, {
+          ...memory,
+          use: (...asked) => (isAway ? new SessionStoreError({ operation: "use" }) : memory.use(...asked))
+        })
+        const stream = yield* Effect.provide(opens("alice"), leaving)
+        isAway = true
+        yield* TestClock.adjust("10 minutes")
+        assert.isFalse(yield* stream.ended)
+      }).pipe(Effect.provide(weaker))
+    )
+  })
+
+  it.effect("who is refused a session is on record, with what the caller is not told (SEC-41)", () =>
+    Effect.gen(function* () {
+      const { app } = issuing("s1")
+      const decisions: Array<Decision.Decision> = []
+      const recording = Effect.provideService(Decision.DecisionLog, {
+        record: (decision) => Effect.sync(() => void decisions.push(decision))
+      })
+      yield* ask(app, "alice")
+      const answers = yield* Effect.forEach(["s1", "s2", "no session"], (id) => recording(ask(app, "bob", id)))
+      for (const answer of answers) assert.deepStrictEqual(answer, answers[0])
+      const bob = { issuer: "https://as.example", subject: "bob", clientId: "editor" }
+      assert.deepStrictEqual(
+        decisions.filter(({ outcome }) => outcome !== "Accepted"),
+        ["foreign", "unknown", "unknown"].map((reason) => ({
+          at: 0,
+          outcome: "SessionNotFound" as const,
+          resource: "https://mcp.example.com/mcp",
+          method: "POST",
+          path: "/mcp",
+          ...bob,
+          reason
+        }))
+      )
+      assert.notMatch(JSON.stringify(decisions), /s1|s2/)
+    }).pipe(Effect.provide(layerMemory()))
+  )
+
+  it.scoped(
+    "on an HttpLayerRouter: two identities, one session; what the handler has is not replaced (SEC-40, SEC-41)",
+    () =>
+      Effect.gen(function* () {
+        const other = configOf({ resource: "https://other.example" })
+        const started = Effect.map(AuthConfig.AuthConfig, ({ resource }) =>
+          HttpServerResponse.text(resource, { headers: { "mcp-session-id": "s1" } })
+        ).pipe(Effect.provideService(AuthConfig.AuthConfig, other))
+        const app = yield* HttpLayerRouter.toHttpEffect(
+          HttpLayerRouter.add("POST", "/mcp", started).pipe(
+            Layer.provide(SessionBinding.routerMiddleware.combine(HttpLayerRouterAuth.middleware).layer),
+            Layer.provide([auth, layerMemory()])
+          )
+        )
+        const asks = (token: string, session?: string) =>
+          send(app, {
+            token,
+            body: "{}",
+            headers: session === undefined ? {} : { "mcp-session-id": session }
+          })
+        assert.strictEqual((yield* asks("alice")).text, other.resource)
+        assert.strictEqual((yield* asks("alice-renewed", "s1")).status, 200)
+        const [foreign, unknown] = [yield* asks("bob", "s1"), yield* asks("bob", "s2")]
+        assert.deepStrictEqual([foreign.status, foreign.text], [404, notFound])
+        assert.deepStrictEqual(foreign, unknown)
+      })
+  )
 
   it.effect("a store sees digests alone, which differ for each session (SEC-41)", () =>
     Effect.gen(function* () {
@@ -287,5 +449,5 @@ describe("SessionBinding", () => {
 function away(fault: (operation: SessionStoreError["operation"]) => SessionStoreError): SessionStore["Type"] {
   const failing = (operation: SessionStoreError["operation"]) => () =>
     Effect.suspend(() => Effect.fail(fault(operation)))
-  return { bind: failing("bind"), owns: failing("owns"), release: failing("release") }
+  return { bind: failing("bind"), use: failing("use"), release: failing("release") }
 }

@@ -1,4 +1,5 @@
 import * as HttpApp from "@effect/platform/HttpApp"
+import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -19,6 +20,7 @@ import * as OriginCheck from "../../src/server/OriginCheck.js"
 import * as SessionBinding from "../../src/server/SessionBinding.js"
 import { layerMemory } from "../../src/server/SessionStore.js"
 import * as WebHandlerAuth from "../../src/server/WebHandlerAuth.js"
+import * as PlatformServer from "../fixtures/PlatformServer.js"
 import {
   type Answer,
   answerOf,
@@ -33,6 +35,7 @@ import {
   scopeChallenge,
   send
 } from "./fixtures/Guarded.js"
+import * as RawHttp from "./fixtures/RawHttp.js"
 
 const auth = Layer.merge(
   Authorizer.layerTest({
@@ -287,6 +290,37 @@ describe("WebHandlerAuth", () => {
       })
     )
 
+    it.scopedLive("RS-12 over a socket: whatever the target, the URL is one of the resource's origin", () =>
+      Effect.gen(function* () {
+        const app = HttpAppAuth.middleware(
+          WebHandlerAuth.fromWebHandler(async ({ url }) => new Response(null, { headers: { "x-url": url } }))
+        )
+        const server = yield* Layer.build(
+          Layer.provideMerge(HttpServer.serve(app), PlatformServer.layer).pipe(Layer.provide(auth))
+        )
+        const port = yield* Effect.provide(PlatformServer.port, server)
+        const ask = (path: string, more: Partial<RawHttp.RawRequest> = {}) =>
+          Effect.promise(() => RawHttp.send(port, { path, headers: [["Authorization", "Bearer alice"]], ...more }))
+        for (const [target, path] of [
+          ["/mcp?a=b", "/mcp?a=b"],
+          ["http://mcp.example.com/mcp?a=b", "/mcp?a=b"],
+          ["https://evil.example:1/mcp", "/mcp"],
+          ["http://evil.example", "/"],
+          ["//evil.example/mcp", "//evil.example/mcp"],
+          ["/@evil.example/mcp", "/@evil.example/mcp"]
+        ] as const) {
+          const { headers, status } = yield* ask(target)
+          assert.deepStrictEqual([status, headers["x-url"]], [200, `https://mcp.example.com${path}`], target)
+        }
+        for (const target of ["*", "evil.example", "@evil.example/mcp", ":80/mcp", "\\\\evil.example/mcp"]) {
+          const { headers, status } = yield* ask(target, { method: "OPTIONS" })
+          if (status !== 400) assert.match(headers["x-url"] ?? "", /^https:\/\/mcp\.example\.com\//, target)
+        }
+        assert.strictEqual((yield* ask("http://mcp.example.com/mcp", { headers: [] })).status, 401)
+        assert.strictEqual((yield* ask("http://mcp.example.com?access_token=alice")).status, 400)
+      })
+    )
+
     it.effect("the handler reads what a middleware has read before it", () =>
       Effect.gen(function* () {
         const body = JSON.stringify({ method: "tools/call", params: { name: "write" }, text: "é" })
@@ -298,6 +332,31 @@ describe("WebHandlerAuth", () => {
         const refused = yield* send(app, { token: "alice", body })
         assert.strictEqual(refused.challenge, scopeChallenge("mcp:write mcp:tools"))
       }).pipe(Effect.provide(auth))
+    )
+
+    it.effect("the handler gets no token that it could pass on, nor what was of the connection", () =>
+      Effect.gen(function* () {
+        const hop = { connection: "keep-alive", "transfer-encoding": "chunked", "content-length": "2" }
+        const answer = yield* ask(async ({ headers }) => Response.json([...headers.keys()]), {
+          body: "{}",
+          headers: { ...hop, "content-type": "application/json", "x-own": "1" }
+        })
+        assert.sameMembers(answer.body as Array<string>, ["content-type", "x-own"])
+      })
+    )
+
+    it.effect("a body that is no text, or too much of it, is refused before the handler", () =>
+      Effect.gen(function* () {
+        const never: WebHandlerAuth.WebHandler = () => assert.fail("reached")
+        for (const [question, rule] of [
+          [{ body: "{}", headers: { "content-encoding": "gzip" } }, "the body must not be compressed"],
+          [{ body: "{}", headers: { "content-type": "text/plain; charset=utf-16" } }, "the body must be UTF-8"],
+          [{ body: "x".repeat(4 * 1024 * 1024 + 1) }, "the body must not be larger than 4194304 bytes"]
+        ] as const) {
+          const { challenge, status } = yield* ask(never, question)
+          assert.deepStrictEqual([status, challenge], [400, requestChallenge(rule)])
+        }
+      })
     )
 
     it.effect("the response is the handler's: status, headers, cookies, but for those of the hop", () =>
