@@ -209,7 +209,11 @@ describe("calls that are under way (RS-30)", () => {
   const Long = Tool.make("long", { success: Schema.String })
   const toolkit = Toolkit.make(Long)
 
-  const serving = (more: Partial<McpServerAuth.Options> = {}, expiresAt?: number) =>
+  const serving = (
+    more: Partial<McpServerAuth.Options> = {},
+    expiresAt?: number,
+    layer: typeof McpServerAuth.layerHttpRouter = McpServerAuth.layerHttpRouter
+  ) =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
@@ -222,7 +226,7 @@ describe("calls that are under way (RS-30)", () => {
       const send = yield* Web.serve(
         McpServerAuth.toolkit(toolkit).pipe(
           Layer.provide(handlers),
-          Layer.provide(McpServerAuth.layerHttpRouter({ ...options, ...more })),
+          Layer.provide(layer({ ...options, ...more })),
           Layer.provide(Layer.merge(Authorizer.layerTest({ t: { scopes: ["mcp:tools"], expiresAt } }), config))
         )
       )
@@ -240,12 +244,17 @@ describe("calls that are under way (RS-30)", () => {
     })
   )
 
-  it.scopedLive("a token that expires interrupts it, too, and is answered 401", () =>
-    Effect.gen(function* () {
-      const { interrupted, send } = yield* serving({ expiry: {} }, Math.floor(Date.now() / 1000) + 2)
-      const answer = yield* send(call("long"), { token: "t" })
-      assert.strictEqual(answer.challenge, invalidChallenge("The access token has expired"))
-      yield* Deferred.await(interrupted)
-    })
-  )
+  for (const [where, layer] of [
+    ["", McpServerAuth.layerHttpRouter],
+    [", also where some calls need none", McpServerAuth.layerHttpRouterOptional]
+  ] as const) {
+    it.scopedLive(`a token that expires interrupts it, too, and is answered 401${where}`, () =>
+      Effect.gen(function* () {
+        const { interrupted, send } = yield* serving({ expiry: {} }, Math.floor(Date.now() / 1000) + 2, layer)
+        const answer = yield* send(call("long"), { token: "t" })
+        assert.strictEqual(answer.challenge, invalidChallenge("The access token has expired"))
+        yield* Deferred.await(interrupted)
+      })
+    )
+  }
 })

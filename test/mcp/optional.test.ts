@@ -76,6 +76,14 @@ describe("what is open (E2, B3)", () => {
     })
   )
 
+  it.scopedLive("who has no token has none that could expire (RS-30)", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* make({}, { expiry: {} })
+      assert.include((yield* ask("tools/call", { name: "greet", arguments: {} })).text, "greet for anybody")
+      assert.include((yield* ask("tools/call", { name: "greet", arguments: {} }, "nobody")).text, "greet for nobody")
+    })
+  )
+
   it.scopedLive("credentials that are not accepted are refused, whatever is asked for", () =>
     Effect.gen(function* () {
       const { send, ran } = yield* make()
