@@ -202,7 +202,13 @@ export const make = (
         // The one that says that this was all. A message of the client may bear its name, and is another object.
         if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))
         return Effect.matchEffect(
-          admit(exchange.messages.splice(0), (each) => deliver(clientId, each)),
+          admit(exchange.messages.splice(0), (each) =>
+            // As the platform answers what throws while it takes messages in, which is over by now.
+            Effect.catchAllDefect(
+              Effect.suspend(() => deliver(clientId, each)),
+              (defect) => protocol.send(clientId, RpcMessage.ResponseDefectEncoded(defect))
+            )
+          ),
           {
             onFailure: (refusal) => {
               exchange.refusal = refusal
