@@ -40,10 +40,10 @@ const node = async (): Promise<Runtime> => {
     server: (port) =>
       Layer.suspend(() => {
         const server = createServer()
-        // Node waits for every connection, and a stream never ends by itself: what is under way has five seconds.
+        // Node waits for every connection, and a stream never ends by itself: what is under way has two seconds.
         const close = Effect.async<void>((resume) => void server.close(() => resume(Effect.void))).pipe(
           Effect.interruptible,
-          Effect.timeoutOption("5 seconds"),
+          Effect.timeoutOption("2 seconds"),
           Effect.zipRight(Effect.sync(() => server.closeAllConnections()))
         )
         return Layer.provideMerge(
