@@ -24,7 +24,11 @@ const bun = async (): Promise<Runtime> => {
     // Longer than the pause between two signs of life of the official SDK's streams.
     server: (port) => BunHttpServer.layerServer({ port, hostname: "127.0.0.1", idleTimeout: 30 }),
     browser: BunAuthorizeUser.layer(),
-    runMain: (program) => BunRuntime.runMain(program, { disableErrorReporting: true })
+    runMain: (program) => {
+      // An app that waits for a body that does not come is interrupted when Bun gives up on it: in `idleTimeout`.
+      process.once("SIGTERM", () => setTimeout(() => process.exit(0), 3000).unref())
+      BunRuntime.runMain(program, { disableErrorReporting: true })
+    }
   }
 }
 
