@@ -110,7 +110,7 @@ export const layerHttpRouter = (options: Options): Layer.Layer<Provided, never, 
  * accepted is refused, whatever is asked for.
  *
  * Many clients sign in only where the connection itself is refused, and never on a call. Give those a server of
- * {@link layerHttpRouter} at another path.
+ * {@link layerHttpRouter} at another path, as a resource of its own.
  *
  * @since 0.1.0
  * @category layers

@@ -114,35 +114,42 @@ describe("what is registered runs for what the gate admitted, and for nothing el
     })
   )
 
-  it.scopedLive("two servers in one router keep operations, scopes and callers to themselves (RS-33)", () =>
-    Effect.gen(function* () {
-      const Secret = Tool.make("secret", { success: Schema.String })
-      const side = (name: string, scopes: ReadonlyArray<string>) => {
-        const toolkit = Toolkit.make(
-          Secret.annotate(McpServerAuth.RequiredScopes, scopes),
-          Tool.make(`only_${name}`, { success: Schema.String })
-        )
-        const handlers = toolkit.toLayer({
-          secret: () => Effect.succeed(`secret of ${name}`),
-          [`only_${name}`]: () => Effect.succeed(`only ${name}`)
-        } as never)
-        return McpServerAuth.toolkit(toolkit).pipe(
-          Layer.provide(handlers),
-          Layer.provide(McpServerAuth.layerHttpRouter({ ...options, path: `/${name}` })),
-          Layer.provide(Authorizer.layerTest({ [`for-${name}`]: { scopes: ["mcp:tools"] } })),
-          Layer.provide(Layer.succeed(AuthConfig.AuthConfig, configOf({ resource: `https://mcp.example.com/${name}` })))
-        ) as Layer.Layer<never, never, HttpLayerRouter.HttpRouter>
-      }
-      const send = yield* Web.serve(Layer.merge(side("open", []), side("closed", ["admin"])))
-      const post = (tool: string, token: string, path: string) => send(call(tool), { token, path })
-      assert.include((yield* post("secret", "for-open", "/open")).text, "secret of open")
-      assert.strictEqual((yield* post("secret", "for-closed", "/closed")).status, 403)
-      assert.strictEqual((yield* post("secret", "for-open", "/closed")).status, 401)
-      assert.strictEqual((yield* post("secret", "for-closed", "/open")).status, 401)
-      assert.notInclude((yield* post("only_closed", "for-open", "/open")).text, "only closed")
-      assert.include((yield* post("only_closed", "for-closed", "/closed")).text, "only closed")
-    })
-  )
+  for (const [kind, layer] of [
+    ["servers", McpServerAuth.layerHttpRouter],
+    ["optional servers", McpServerAuth.layerHttpRouterOptional]
+  ] as const) {
+    it.scopedLive(`two ${kind} in one router keep operations, scopes and callers to themselves (RS-33)`, () =>
+      Effect.gen(function* () {
+        const Secret = Tool.make("secret", { success: Schema.String })
+        const side = (name: string, scopes: ReadonlyArray<string>) => {
+          const toolkit = Toolkit.make(
+            Secret.annotate(McpServerAuth.RequiredScopes, scopes),
+            Tool.make(`only_${name}`, { success: Schema.String })
+          )
+          const handlers = toolkit.toLayer({
+            secret: () => Effect.succeed(`secret of ${name}`),
+            [`only_${name}`]: () => Effect.succeed(`only ${name}`)
+          } as never)
+          return McpServerAuth.toolkit(toolkit).pipe(
+            Layer.provide(handlers),
+            Layer.provide(layer({ ...options, path: `/${name}` })),
+            Layer.provide(Authorizer.layerTest({ [`for-${name}`]: { scopes: ["mcp:tools"] } })),
+            Layer.provide(
+              Layer.succeed(AuthConfig.AuthConfig, configOf({ resource: `https://mcp.example.com/${name}` }))
+            )
+          ) as Layer.Layer<never, never, HttpLayerRouter.HttpRouter>
+        }
+        const send = yield* Web.serve(Layer.merge(side("open", []), side("closed", ["admin"])))
+        const post = (tool: string, token: string, path: string) => send(call(tool), { token, path })
+        assert.include((yield* post("secret", "for-open", "/open")).text, "secret of open")
+        assert.strictEqual((yield* post("secret", "for-closed", "/closed")).status, 403)
+        assert.strictEqual((yield* post("secret", "for-open", "/closed")).status, 401)
+        assert.strictEqual((yield* post("secret", "for-closed", "/open")).status, 401)
+        assert.notInclude((yield* post("only_closed", "for-open", "/open")).text, "only closed")
+        assert.include((yield* post("only_closed", "for-closed", "/closed")).text, "only closed")
+      })
+    )
+  }
 })
 
 describe("a CurrentClaims that some layer provides is never the caller (D1, D2)", () => {
