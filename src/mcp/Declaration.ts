@@ -9,7 +9,8 @@ import type * as McpServer from "@effect/ai/McpServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Requirement } from "../server/ScopeRequirement.js"
+import type { Claims } from "../server/Claims.js"
+import * as ScopeRequirement from "../server/ScopeRequirement.js"
 
 /**
  * How operations show to callers who may not use them. What is declared with an operation goes before what is said for
@@ -39,10 +40,18 @@ export interface Policy {
  * @category models
  */
 export interface Options {
-  readonly scopes?: Requirement | undefined
+  readonly scopes?: ScopeRequirement.Requirement | undefined
   readonly listing?: Policy["listing"] | undefined
   readonly refusal?: Policy["refusal"] | undefined
 }
+
+/**
+ * Whom an operation is for: callers with an accepted token, or those without credentials as well.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Callers = "Known" | "All"
 
 /**
  * What is declared with one operation, complete. Each has an object of its own, by which the gate and the handler know
@@ -52,11 +61,19 @@ export interface Options {
  * @category models
  */
 export class Declaration {
-  readonly requirement: Requirement
+  readonly requirement: ScopeRequirement.Requirement
   readonly policy: Policy
-  constructor(options: Options, defaults: Policy) {
+  /** Whether it needs no token. */
+  readonly isPublic: boolean
+  constructor(options: Options, defaults: Policy, callers: Callers) {
     this.requirement = options.scopes ?? []
     this.policy = { listing: options.listing ?? defaults.listing, refusal: options.refusal ?? defaults.refusal }
+    this.isPublic = callers === "All" && ScopeRequirement.isEmpty(this.requirement)
+  }
+  /** Whether the caller may; `None` came without credentials. */
+  judge(operation: ScopeRequirement.Operation, caller: Option.Option<Claims>): Effect.Effect<ScopeRequirement.Verdict> {
+    if (Option.isSome(caller)) return ScopeRequirement.judge(this.requirement, operation, caller.value)
+    return Effect.succeed(this.isPublic ? { required: [] } : ScopeRequirement.judgeAnonymous(this.requirement))
   }
 }
 
@@ -126,7 +143,7 @@ interface Declared {
 export interface Registrar {
   readonly declared: Declared
   /** The server as registrations see it; `options` gives what is declared with an operation, by its name. */
-  readonly registering: (options: (name: string) => Options) => McpServer.McpServer["Type"]
+  readonly registering: (callers: Callers, options: (name: string) => Options) => McpServer.McpServer["Type"]
 }
 
 type Server = McpServer.McpServer["Type"]
@@ -156,15 +173,15 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
     resourceTemplates: new Map(),
     prompts: new Map()
   }
-  const declare = (kind: keyof Declared, key: string, options: Options): Declaration => {
-    const declaration = new Declaration(options, defaults)
-    declared[kind].set(key, declaration)
-    return declaration
-  }
-  const registering = (options: (name: string) => Options): Server => {
+  const registering: Registrar["registering"] = (callers, options) => {
+    const declare = (kind: keyof Declared, key: string): Declaration => {
+      const declaration = new Declaration(options(key), defaults, callers)
+      declared[kind].set(key, declaration)
+      return declaration
+    }
     const adding: Pick<Server, "addTool" | "addResource" | "addResourceTemplate" | "addPrompt"> = {
       addTool: ({ handle, tool }) => {
-        const declaration = declare("tools", tool.name, options(tool.name))
+        const declaration = declare("tools", tool.name)
         return server.addTool({
           tool,
           handle: (payload) =>
@@ -172,14 +189,14 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
         })
       },
       addResource: (resource, handle) => {
-        const declaration = declare("resources", resource.uri, options(resource.uri))
+        const declaration = declare("resources", resource.uri)
         return server.addResource(
           resource,
           enter(declaration, () => handle, empty.findResource(resource.uri))
         )
       },
       addResourceTemplate: ({ completions, handle, routerPath, template }) => {
-        const declaration = declare("resourceTemplates", template.uriTemplate, options(template.uriTemplate))
+        const declaration = declare("resourceTemplates", template.uriTemplate)
         return server.addResourceTemplate({
           template,
           routerPath,
@@ -188,7 +205,7 @@ export const registrar = (server: Server, empty: Server, defaults: Policy): Regi
         })
       },
       addPrompt: ({ completions, handle, prompt }) => {
-        const declaration = declare("prompts", prompt.name, options(prompt.name))
+        const declaration = declare("prompts", prompt.name)
         return server.addPrompt({
           prompt,
           completions: completing(declaration, completions),

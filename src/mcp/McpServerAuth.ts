@@ -7,22 +7,40 @@ import type * as McpSchema from "@effect/ai/McpSchema"
 import * as McpServer from "@effect/ai/McpServer"
 import type * as Tool from "@effect/ai/Tool"
 import type * as Toolkit from "@effect/ai/Toolkit"
-import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
-import * as RpcSerialization from "@effect/rpc/RpcSerialization"
-import * as RpcServer from "@effect/rpc/RpcServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { AuthConfig } from "../server/AuthConfig.js"
-import type { Authorizer } from "../server/Authorizer.js"
-import { CurrentClaims } from "../server/Claims.js"
-import { DecisionLog } from "../server/Decision.js"
-import * as HttpLayerRouterAuth from "../server/HttpLayerRouterAuth.js"
+import { CurrentClaims, OptionalClaims } from "../server/Claims.js"
 import type { Requirement } from "../server/ScopeRequirement.js"
-import * as StreamExpiry from "../server/StreamExpiry.js"
-import { Tenancy } from "../server/Tenancy.js"
 import * as Declaration from "./Declaration.js"
-import * as OperationGate from "./OperationGate.js"
+import { GuardedServer, layer, type Needed, OptionalServer, type Options, type Provided } from "./GuardedServer.js"
+
+export {
+  /**
+   * The guarded server as operations are registered with it. Only {@link layerHttpRouter} and
+   * {@link layerHttpRouterOptional} provide it, so what is registered with {@link toolkit} or {@link register} does not
+   * compile in front of a server that is not guarded.
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  GuardedServer,
+  /**
+   * The same for operations that serve everybody and know some. Only {@link layerHttpRouterOptional} provides it.
+   *
+   * @since 0.1.0
+   * @category tags
+   */
+  OptionalServer,
+  /**
+   * What the platform's own server takes; the policy of its operations; and when calls under way end, which without
+   * `expiry` is their own affair.
+   *
+   * @since 0.1.0
+   * @category models
+   */
+  type Options
+} from "./GuardedServer.js"
 
 /**
  * What a tool needs beyond what every request needs, as an annotation of the tool: a list of scopes is all of them,
@@ -59,18 +77,6 @@ export class Access extends Context.Reference<Access>()("effect-mcp-auth/mcp/Acc
 }) {}
 
 /**
- * The guarded server as operations are registered with it. Only {@link layerHttpRouter} provides it, so what is registered
- * with {@link toolkit} or {@link register} does not compile in front of a server that is not guarded.
- *
- * @since 0.1.0
- * @category tags
- */
-export class GuardedServer extends Context.Tag("effect-mcp-auth/mcp/GuardedServer")<
-  GuardedServer,
-  Declaration.Registrar
->() {}
-
-/**
  * How operations show to callers who may not use them. What is declared with an operation goes before what is said for the
  * server, which is `"All"` and `"Challenge"` where nothing is said.
  *
@@ -88,65 +94,6 @@ export type Policy = Declaration.Policy
 export type DeclareOptions = Declaration.Options
 
 /**
- * What the platform's own server takes; the policy of its operations; and when calls under way end, which without `expiry`
- * is their own affair.
- *
- * @since 0.1.0
- * @category models
- */
-export type Options = Parameters<typeof McpServer.layerHttpRouter>[0] &
-  Partial<Policy> & { readonly expiry?: StreamExpiry.Options | undefined }
-
-const gateway = HttpLayerRouter.middleware(Effect.succeed(OperationGate.middleware))
-
-const guard = ({ expiry }: Options) =>
-  expiry === undefined
-    ? gateway.combine(HttpLayerRouterAuth.middleware).layer
-    : gateway.combine(StreamExpiry.routerMiddleware(expiry).combine(HttpLayerRouterAuth.middleware)).layer
-
-const gate = Effect.gen(function* () {
-  const server = yield* McpServer.McpServer
-  const protocol = yield* RpcServer.Protocol
-  const registrar = yield* GuardedServer
-  const services = Context.make(AuthConfig, yield* AuthConfig).pipe(
-    Context.add(Tenancy, yield* Tenancy),
-    Context.add(DecisionLog, yield* DecisionLog)
-  )
-  return OperationGate.make(protocol, server, registrar, services)
-})
-
-/** The platform's protocol over HTTP, behind the guard, with the gate in it. */
-const protocol = (options: Options) =>
-  Layer.effect(RpcServer.Protocol, gate).pipe(
-    Layer.provide(
-      RpcServer.layerProtocolHttpRouter(options).pipe(
-        Layer.provide(RpcSerialization.layerJsonRpc()),
-        Layer.provide(guard(options))
-      )
-    )
-  )
-
-const guardedServer = ({ listing = "All", refusal = "Challenge" }: Options) =>
-  Layer.scoped(
-    GuardedServer,
-    Effect.zipWith(McpServer.McpServer, McpServer.McpServer.make, (server, empty) =>
-      Declaration.registrar(server, empty, { listing, refusal })
-    )
-  )
-
-/** The server as it is seen from outside: whatever is registered with it is guarded. */
-const outside = Layer.effectContext(
-  Effect.map(GuardedServer, (registrar) =>
-    Context.make(GuardedServer, registrar).pipe(
-      Context.add(
-        McpServer.McpServer,
-        registrar.registering(() => ({}))
-      )
-    )
-  )
-)
-
-/**
  * An `@effect/ai` MCP server at a path of the router, behind the guard: requests without an accepted token, and operations
  * whose scopes the token lacks, are refused before they reach it. Add {@link HttpLayerRouterAuth.layerMetadata} for the
  * RFC 9728 document.
@@ -154,49 +101,74 @@ const outside = Layer.effectContext(
  * @since 0.1.0
  * @category layers
  */
-export const layerHttpRouter = (
-  options: Options
-): Layer.Layer<
-  McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,
-  never,
-  HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
-> =>
-  // Layers are shared by reference: two servers of one router would have the same tools, and the guard of the first.
-  Layer.suspend(
-    () =>
-      outside.pipe(
-        Layer.provide(McpServer.layer(options).pipe(Layer.provide(protocol(options)))),
-        Layer.provide(guardedServer(options).pipe(Layer.provideMerge(McpServer.McpServer.layer))),
-        Layer.fresh
-      )
-    // The client is a service of each request, which the platform's type has here.
-  ) as Layer.Layer<
-    McpServer.McpServer | McpSchema.McpServerClient | GuardedServer,
-    never,
-    HttpLayerRouter.HttpRouter | AuthConfig | Authorizer
-  >
+export const layerHttpRouter = (options: Options): Layer.Layer<Provided, never, Needed> => layer("Known", options)
 
-/** What comes with each request, and is not needed before there is one. */
-type OfRequest = McpSchema.McpServerClient | CurrentClaims
+/**
+ * The same for public and protected operations on one server. A request without any credentials is let in; it may connect,
+ * list, and use what is registered with {@link registerOptional} and {@link toolkitOptional} and needs no scope. Every other
+ * operation asks it for a token, with the scopes that it needs, in the form that the policy says. A token that is not
+ * accepted is refused, whatever is asked for.
+ *
+ * Many clients sign in only where the connection itself is refused, and never on a call. Give those a server of
+ * {@link layerHttpRouter} at another path, as a resource of its own.
+ *
+ * @since 0.1.0
+ * @category layers
+ * @example
+ * ```ts
+ * import * as Tool from "@effect/ai/Tool"
+ * import * as Toolkit from "@effect/ai/Toolkit"
+ * import { McpServerAuth } from "effect-mcp-auth/mcp"
+ * import { Claims } from "effect-mcp-auth/server"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as Option from "effect/Option"
+ * import * as Schema from "effect/Schema"
+ *
+ * const open = Toolkit.make(
+ *   Tool.make("greet", { success: Schema.String, dependencies: [Claims.OptionalClaims] })
+ * )
+ * const greet = Effect.map(
+ *   Claims.OptionalClaims,
+ *   Option.match({ onNone: () => "Hello, guest", onSome: ({ subject }) => `Hello, ${subject}` })
+ * )
+ *
+ * export const routes = McpServerAuth.toolkitOptional(open).pipe(
+ *   Layer.provide(open.toLayer({ greet: () => greet })),
+ *   Layer.provide(McpServerAuth.layerHttpRouterOptional({ name: "greeter", version: "1.0.0", path: "/mcp" }))
+ * )
+ * ```
+ */
+export const layerHttpRouterOptional = (options: Options): Layer.Layer<Provided | OptionalServer, never, Needed> =>
+  layer("All", options)
 
 /**
  * What is in the context of a registration wins over the context of a request. So the caller must not be in it, and no
  * passage either.
  */
-const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, OfRequest>> =>
+const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.mapInputContext(
     registration,
-    (context: Context.Context<Exclude<R, OfRequest>>) =>
-      Context.omit(CurrentClaims as never, Declaration.Passage as never)(context) as Context.Context<R>
+    (context: Context.Context<R>) =>
+      Context.omit(
+        CurrentClaims as never,
+        OptionalClaims as never,
+        Declaration.Passage as never
+      )(context) as Context.Context<R>
   )
 
-const registering = <E, R>(
+/** Of what is registered, what it needs before there is a request; `Caller` is how its handlers know who calls. */
+type BeforeRequest<R, Caller> = Exclude<R, McpServer.McpServer | McpSchema.McpServerClient | Caller>
+
+const registering = <Server, E, R>(
+  tag: Context.Tag<Server, Declaration.Registrar>,
+  callers: Declaration.Callers,
   registration: Effect.Effect<void, E, R>,
   options: (name: string) => DeclareOptions
-): Layer.Layer<never, E, GuardedServer | Exclude<Exclude<R, McpServer.McpServer>, OfRequest>> =>
+): Layer.Layer<never, E, Server | Exclude<R, McpServer.McpServer>> =>
   Layer.effectDiscard(
-    Effect.flatMap(GuardedServer, (registrar) =>
-      withoutCaller(Effect.provideService(registration, McpServer.McpServer, registrar.registering(options)))
+    Effect.flatMap(tag, (registrar) =>
+      withoutCaller(Effect.provideService(registration, McpServer.McpServer, registrar.registering(callers, options)))
     )
   )
 
@@ -227,8 +199,29 @@ const registering = <E, R>(
 export const register = <E, R>(
   registration: Effect.Effect<void, E, R>,
   options: DeclareOptions = {}
-): Layer.Layer<never, E, GuardedServer | Exclude<Exclude<R, McpServer.McpServer>, OfRequest>> =>
-  registering(registration, () => options)
+): Layer.Layer<never, E, GuardedServer | BeforeRequest<R, CurrentClaims>> =>
+  registering(GuardedServer, "Known", registration, () => options) as Layer.Layer<
+    never,
+    E,
+    GuardedServer | BeforeRequest<R, CurrentClaims>
+  >
+
+/**
+ * The same for those without credentials as well: handlers read `OptionalClaims`. With scopes, it needs a token all the
+ * same.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const registerOptional = <E, R>(
+  registration: Effect.Effect<void, E, R>,
+  options: DeclareOptions = {}
+): Layer.Layer<never, E, OptionalServer | BeforeRequest<R, OptionalClaims>> =>
+  registering(OptionalServer, "All", registration, () => options) as Layer.Layer<
+    never,
+    E,
+    OptionalServer | BeforeRequest<R, OptionalClaims>
+  >
 
 /**
  * What a toolkit needs at registration: handlers, and what the tools require but for the caller of each request. The
@@ -237,9 +230,17 @@ export const register = <E, R>(
  * @since 0.1.0
  * @category models
  */
-export type Requirements<Tools extends Record<string, Tool.Any>> =
+export type Requirements<Tools extends Record<string, Tool.Any>, Caller = CurrentClaims> =
   | Tool.HandlersFor<Tools>
-  | Exclude<Tool.Requirements<Tools[keyof Tools]>, OfRequest>
+  | BeforeRequest<Tool.Requirements<Tools[keyof Tools]>, Caller>
+
+/** What the tools say of themselves. */
+const declaredBy =
+  <Tools extends Record<string, Tool.Any>>({ tools }: Toolkit.Toolkit<Tools>) =>
+  (name: string): DeclareOptions => {
+    const annotations = tools[name]?.annotations ?? Context.empty()
+    return { scopes: Context.get(annotations, RequiredScopes), ...Context.get(annotations, Access) }
+  }
 
 /**
  * Registers a toolkit with the guarded server, each tool with what {@link RequiredScopes} and {@link Access} say of it.
@@ -251,10 +252,24 @@ export type Requirements<Tools extends Record<string, Tool.Any>> =
 export const toolkit = <Tools extends Record<string, Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>
 ): Layer.Layer<never, never, GuardedServer | Requirements<Tools>> =>
-  registering(
-    McpServer.registerToolkit(toolkit) as Effect.Effect<void, never, McpServer.McpServer | Requirements<Tools>>,
-    (name) => {
-      const annotations = toolkit.tools[name]?.annotations ?? Context.empty()
-      return { scopes: Context.get(annotations, RequiredScopes), ...Context.get(annotations, Access) }
-    }
-  ) as Layer.Layer<never, never, GuardedServer | Requirements<Tools>>
+  registering(GuardedServer, "Known", McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
+    never,
+    never,
+    GuardedServer | Requirements<Tools>
+  >
+
+/**
+ * The same for those without credentials as well: tools have `OptionalClaims` among their `dependencies`. One with scopes
+ * needs a token all the same.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const toolkitOptional = <Tools extends Record<string, Tool.Any>>(
+  toolkit: Toolkit.Toolkit<Tools>
+): Layer.Layer<never, never, OptionalServer | Requirements<Tools, OptionalClaims>> =>
+  registering(OptionalServer, "All", McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
+    never,
+    never,
+    OptionalServer | Requirements<Tools, OptionalClaims>
+  >

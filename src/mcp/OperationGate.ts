@@ -15,8 +15,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { AuthConfig } from "../server/AuthConfig.js"
-import type { AuthError } from "../server/AuthError.js"
-import { type Claims, CurrentClaims } from "../server/Claims.js"
+import * as AuthError from "../server/AuthError.js"
+import { type Claims, CurrentClaims, OptionalClaims } from "../server/Claims.js"
 import * as Guard from "../server/Guard.js"
 import * as JsonRpcBody from "../server/JsonRpcBody.js"
 import * as OperationScopes from "../server/OperationScopes.js"
@@ -29,7 +29,10 @@ type Deliver = (clientId: number, message: Message) => Effect.Effect<void>
 
 type Server = McpServer.McpServer["Type"]
 
-type OfRequest = CurrentClaims | HttpServerRequest.HttpServerRequest | McpSchema.McpServerClient
+type OfRequest = OptionalClaims | HttpServerRequest.HttpServerRequest | McpSchema.McpServerClient
+
+/** `None` came without credentials. */
+type Caller = Option.Option<Claims>
 
 /** One HTTP request on its way through the gate. */
 class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")<
@@ -38,7 +41,7 @@ class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")
     /** Those that wait until all of them are there. */
     readonly messages: Array<Message>
     /** Why the request is refused as a whole. */
-    refusal?: AuthError
+    refusal?: AuthError.AuthError
   }
 >() {}
 
@@ -50,7 +53,7 @@ class Exchange extends Context.Tag("effect-mcp-auth/mcp/OperationGate/Exchange")
  */
 export const middleware = <E, R>(
   handler: HttpApp.Default<E, R>
-): HttpApp.Default<E | AuthError, Exclude<R, Exchange>> =>
+): HttpApp.Default<E | AuthError.AuthError, Exclude<R, Exchange>> =>
   Effect.gen(function* () {
     yield* JsonRpcBody.text(yield* HttpServerRequest.HttpServerRequest)
     const exchange: Exchange["Type"] = { messages: [] }
@@ -114,17 +117,14 @@ interface Judged {
 const judge = (
   server: Server,
   message: Message,
-  claims: Claims
+  caller: Caller
 ): Effect.Effect<Judged, never, McpSchema.McpServerClient> =>
   Effect.flatMap(
     ask(server, message),
     Option.match({
       onNone: () => Effect.succeed({ message }),
       onSome: ({ declaration, operation }) =>
-        Effect.map(ScopeRequirement.judge(declaration.requirement, operation, claims), (verdict) => ({
-          message,
-          asked: { declaration, verdict }
-        }))
+        Effect.map(declaration.judge(operation, caller), (verdict) => ({ message, asked: { declaration, verdict } }))
     })
   )
 
@@ -137,6 +137,15 @@ const isInside = ({ asked, message }: Judged): boolean => {
     (policy === "Absent" || (policy === "ToolResult" && message._tag === "Request" && message.tag === "tools/call"))
   )
 }
+
+/**
+ * ChatGPT acts on a challenge that says what is wrong, with the code that it documents for those who have to sign in. Over
+ * HTTP there is none for a request without credentials (RFC 6750 section 3.1).
+ */
+const inResult = (refusal: AuthError.AuthError): AuthError.AuthError =>
+  refusal._tag === "Missing"
+    ? new AuthError.InsufficientScope({ required: refusal.required ?? [], description: refusal.message })
+    : refusal
 
 /**
  * The protocol side: the protocol with the gate in it. `services` are the guard's own.
@@ -152,34 +161,37 @@ export const make = (
 ): RpcServer.Protocol["Type"] => {
   const passageOf = (
     { declaration, verdict: { refusal } }: NonNullable<Judged["asked"]>,
-    claims: Claims
-  ): Effect.Effect<Passage["Type"], never, HttpServerRequest.HttpServerRequest> =>
-    refusal === undefined
-      ? Effect.succeed({ _tag: "Admitted", declaration })
-      : Effect.map(Effect.provide(Guard.refusal(refusal, claims), services), (rendered) => ({
-          _tag: "Admitted",
-          declaration,
-          instead:
-            declaration.policy.refusal === "Absent"
-              ? "Absent"
-              : new McpSchema.CallToolResult(OperationScopes.toolResult(rendered))
-        }))
+    caller: Caller
+  ): Effect.Effect<Passage["Type"], never, HttpServerRequest.HttpServerRequest> => {
+    if (refusal === undefined) return Effect.succeed({ _tag: "Admitted", declaration })
+    const isAbsent = declaration.policy.refusal === "Absent"
+    const told = Guard.refusal(isAbsent ? refusal : inResult(refusal), Option.getOrUndefined(caller))
+    return Effect.map(Effect.provide(told, services), (rendered) => ({
+      _tag: "Admitted",
+      declaration,
+      instead: isAbsent ? "Absent" : new McpSchema.CallToolResult(OperationScopes.toolResult(rendered))
+    }))
+  }
 
   const admit = (
     messages: ReadonlyArray<Message>,
     deliver: (message: Message) => Effect.Effect<void>
-  ): Effect.Effect<void, AuthError, OfRequest> =>
+  ): Effect.Effect<void, AuthError.AuthError, OfRequest> =>
     Effect.gen(function* () {
-      const claims = yield* CurrentClaims
-      const judged = yield* Effect.forEach(messages, (message) => judge(server, message, claims))
+      const caller = yield* OptionalClaims
+      const judged = yield* Effect.forEach(messages, (message) => judge(server, message, caller))
       const refusal = ScopeRequirement.refusalOf(
         judged.flatMap((one) => (one.asked === undefined || isInside(one) ? [] : [one.asked.verdict]))
       )
       if (refusal !== undefined) return yield* Effect.fail(refusal)
       for (const { asked, message } of judged) {
+        const delivered = Option.match(caller, {
+          onNone: () => deliver(message),
+          onSome: (claims) => Effect.provideService(deliver(message), CurrentClaims, claims)
+        })
         yield* asked === undefined
-          ? deliver(message)
-          : Effect.provideServiceEffect(deliver(message), Passage, passageOf(asked, claims))
+          ? delivered
+          : Effect.provideServiceEffect(delivered, Passage, passageOf(asked, caller))
       }
     })
 
@@ -190,7 +202,13 @@ export const make = (
         // The one that says that this was all. A message of the client may bear its name, and is another object.
         if (message !== RpcMessage.constEof) return Effect.sync(() => void exchange.messages.push(message))
         return Effect.matchEffect(
-          admit(exchange.messages.splice(0), (each) => deliver(clientId, each)),
+          admit(exchange.messages.splice(0), (each) =>
+            // As the platform answers what throws while it takes messages in, which is over by now.
+            Effect.catchAllDefect(
+              Effect.suspend(() => deliver(clientId, each)),
+              (defect) => protocol.send(clientId, RpcMessage.ResponseDefectEncoded(defect))
+            )
+          ),
           {
             onFailure: (refusal) => {
               exchange.refusal = refusal

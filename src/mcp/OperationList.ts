@@ -7,8 +7,8 @@ import type * as RpcMessage from "@effect/rpc/RpcMessage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scopes from "../protocol/Scopes.js"
-import { type Claims, CurrentClaims } from "../server/Claims.js"
-import * as ScopeRequirement from "../server/ScopeRequirement.js"
+import { type Claims, OptionalClaims } from "../server/Claims.js"
+import type * as ScopeRequirement from "../server/ScopeRequirement.js"
 import type { Declaration, Registrar } from "./Declaration.js"
 
 type Lists = Registrar["declared"]
@@ -23,23 +23,30 @@ const lists: ReadonlyArray<readonly [list: keyof Lists, key: string, kind: Scope
 
 type Entry = Readonly<Record<string, unknown>>
 
-/** Adds to an entry what it needs, with what every request needs: for ChatGPT in its form, for others in ours. */
+type Caller = Option.Option<Claims>
+
+/** Adds to an entry what it needs, with what every token needs: for ChatGPT in its form, for others in ours. */
 const annotated = (
   entry: Entry,
   kind: ScopeRequirement.Operation["kind"],
   { refusal, required }: ScopeRequirement.Verdict,
-  claims: Claims,
+  { isPublic }: Declaration,
+  caller: Caller,
   always: ReadonlyArray<string>
 ): Entry => {
   const scopes = Scopes.union(required, always)
+  const needed = isPublic ? [] : scopes
+  const granted = Option.match(caller, { onNone: () => [], onSome: (claims) => claims.scopes })
   return {
     ...entry,
     _meta: {
-      ...(kind === "tool" ? { securitySchemes: [{ type: "oauth2", scopes }] } : {}),
+      ...(kind === "tool"
+        ? { securitySchemes: [...(isPublic ? [{ type: "noauth" }] : []), { type: "oauth2", scopes }] }
+        : {}),
       "effect-mcp-auth/access": {
         callable: refusal === undefined,
-        scopes,
-        missing: Scopes.missing(scopes, claims.scopes)
+        scopes: needed,
+        missing: Scopes.missing(needed, granted)
       }
     }
   }
@@ -49,14 +56,16 @@ const shown = (
   entry: Entry,
   name: string,
   kind: ScopeRequirement.Operation["kind"],
-  { policy, requirement }: Declaration,
-  claims: Claims,
+  declaration: Declaration,
+  caller: Caller,
   always: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<Entry>> =>
-  policy.listing === "All"
+  declaration.policy.listing === "All"
     ? Effect.succeed([entry])
-    : Effect.map(ScopeRequirement.judge(requirement, { kind, name }, claims), (verdict) => {
-        if (policy.listing === "Annotated") return [annotated(entry, kind, verdict, claims, always)]
+    : Effect.map(declaration.judge({ kind, name }, caller), (verdict) => {
+        if (declaration.policy.listing === "Annotated") {
+          return [annotated(entry, kind, verdict, declaration, caller, always)]
+        }
         return verdict.refusal === undefined ? [entry] : []
       })
 
@@ -65,7 +74,7 @@ const isRecord = (value: unknown): value is Entry => typeof value === "object" &
 /**
  * The answer to a request with its lists as the caller of that request may see them; every other answer as it is. It goes
  * by what the answer holds, not by what was asked: ids are the client's, and may come twice. `always` are the scopes that
- * every request needs.
+ * every token needs.
  *
  * @since 0.1.0
  * @category combinators
@@ -85,7 +94,8 @@ export const permitted = (
   })
   if (found.length === 0) return Effect.succeed(response)
   return Effect.gen(function* () {
-    const claims = yield* Effect.serviceOption(CurrentClaims)
+    // What is sent to nobody's request shows nothing.
+    const caller = yield* Effect.serviceOption(OptionalClaims)
     const filtered: Record<string, ReadonlyArray<Entry>> = {}
     for (const { entries, key, kind, list } of found) {
       const visible = yield* Effect.forEach(
@@ -93,9 +103,9 @@ export const permitted = (
         (entry) => {
           const name = String(entry[key])
           const declaration = declared[list].get(name)
-          return Option.isNone(claims) || declaration === undefined
+          return Option.isNone(caller) || declaration === undefined
             ? Effect.succeed([])
-            : shown(entry, name, kind, declaration, claims.value, always)
+            : shown(entry, name, kind, declaration, caller.value, always)
         },
         { concurrency: "unbounded" }
       )

@@ -9,12 +9,16 @@ import * as Schema from "effect/Schema"
 const TypeId = "~effect-mcp-auth/server/AuthError"
 
 /**
- * No credentials of a scheme that is served here: 401, and a challenge without an error code (RFC 6750 §3.1).
+ * No credentials of a scheme that is served here: 401, and a challenge without an error code (RFC 6750 §3.1). `required` is
+ * what this operation needs besides what every request needs, where that is known: the challenge names both, so that one
+ * sign-in is enough.
  *
  * @since 0.1.0
  * @category errors
  */
-export class Missing extends Schema.TaggedError<Missing>("effect-mcp-auth/server/Missing")("Missing", {}) {
+export class Missing extends Schema.TaggedError<Missing>("effect-mcp-auth/server/Missing")("Missing", {
+  required: Schema.optional(Schema.Array(Schema.String))
+}) {
   readonly [TypeId] = TypeId
   override get message(): string {
     return "Authorization required"
@@ -140,7 +144,7 @@ export const AuthError = Schema.Union(Missing, InvalidToken, InsufficientScope, 
 export const isAuthError = (u: unknown): u is AuthError => Predicate.hasProperty(u, TypeId)
 
 /**
- * The one `Missing`: it carries nothing of a request, so it is made once.
+ * The `Missing` that carries nothing of a request, so it is made once.
  *
  * @since 0.1.0
  * @category constructors

@@ -130,8 +130,13 @@ export const respond = (error: AuthError, config: AuthConfig, hints: Hints = {})
   const code = ["error", described.error] as const
   const description = ["error_description", described.error_description] as const
   switch (error._tag) {
-    case "Missing":
-      return { status: 401, wwwAuthenticate: bearer([metadata, scope]), body: described }
+    case "Missing": {
+      const needed = [
+        "scope",
+        scopeOf(Scopes.union(error.required ?? [], config.challengeScopes ?? required ?? []))
+      ] as const
+      return { status: 401, wwwAuthenticate: bearer([metadata, needed]), body: described }
+    }
     case "InvalidToken": {
       const parameters = Object.entries(error.parameters ?? {}).filter(([name]) => !OWN.includes(name.toLowerCase()))
       return {

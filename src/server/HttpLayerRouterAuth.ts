@@ -119,17 +119,23 @@ const documents = (router: HttpLayerRouter.HttpRouter) =>
   })
 
 /**
+ * The optional guard as a router middleware, to be combined with others. {@link layerOptional} is what most routes need.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const middlewareOptional = HttpLayerRouter.middleware<{ provides: OptionalClaims; handles: AuthError }>()(
+  Effect.map(Gate.services, (services) => Gate.guard(Gate.optional, Gate.from(services)))
+)
+
+/**
  * Provide it to routes that serve everybody and know some: their handlers may ask for `OptionalClaims`. Only a request
  * without any credentials is anonymous; a token that is not accepted is refused.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerOptional = Layer.fresh(
-  HttpLayerRouter.middleware<{ provides: OptionalClaims; handles: AuthError }>()(
-    Effect.map(Gate.services, (services) => Gate.guard(Gate.optional, Gate.from(services)))
-  ).layer
-)
+export const layerOptional = Layer.fresh(middlewareOptional.layer)
 
 /**
  * Guards whatever the router serves, unknown paths included, except for the RFC 9728 document of the configuration, which

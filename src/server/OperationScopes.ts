@@ -90,6 +90,12 @@ export const operation = (method: unknown, params: unknown): ScopeRequirement.Op
   }
 }
 
+/** Revision 2026-07-28 subscribes to any number of resources with one request. */
+const subscribed = (params: unknown): ReadonlyArray<ScopeRequirement.Operation> => {
+  const uris = field(field(params, "notifications"), "resourceSubscriptions")
+  return Array.isArray(uris) ? uris.flatMap((uri) => named("resource", uri, {}) ?? []) : []
+}
+
 /**
  * The operations that a JSON-RPC body asks for: those of every message, because each message of a batch is served.
  *
@@ -97,9 +103,10 @@ export const operation = (method: unknown, params: unknown): ScopeRequirement.Op
  * @category destructors
  */
 export const operations = (body: unknown): ReadonlyArray<ScopeRequirement.Operation> =>
-  (Array.isArray(body) ? body : [body]).flatMap(
-    (message) => operation(field(message, "method"), field(message, "params")) ?? []
-  )
+  (Array.isArray(body) ? body : [body]).flatMap((message) => {
+    const [method, params] = [field(message, "method"), field(message, "params")]
+    return method === "subscriptions/listen" ? subscribed(params) : (operation(method, params) ?? [])
+  })
 
 /** Whatever else has a body may be served as POST is. */
 const BODILESS: ReadonlyArray<string> = ["GET", "HEAD", "DELETE", "OPTIONS"]

@@ -167,12 +167,14 @@ const isAnyOf = (requirement: Requirement): requirement is AnyOf =>
 const isDecided = (requirement: Requirement): requirement is Decided =>
   hasProperty(requirement, TypeId) && requirement[TypeId] === "Decided"
 
+/** Of what is known, the set to ask for. */
+const nearest = (requirement: Fixed, granted: ReadonlyArray<string>): ReadonlyArray<string> =>
+  isAnyOf(requirement) ? Scopes.nearest(requirement.alternatives, granted) : requirement
+
 /** A verdict on what is known. The caller's scopes already hold all that they imply. */
-const judgeFixed = (requirement: Fixed, claims: Claims): Verdict => {
-  const alternatives = isAnyOf(requirement) ? requirement.alternatives : ([requirement] as const)
-  const lacking = (scopes: ReadonlyArray<string>) => Scopes.missing(scopes, claims.scopes).length
-  const required = alternatives.reduce((best, next) => (lacking(next) < lacking(best) ? next : best))
-  return lacking(required) === 0
+const judgeFixed = (requirement: Fixed, { scopes }: Claims): Verdict => {
+  const required = nearest(requirement, scopes)
+  return Scopes.missing(required, scopes).length === 0
     ? { required }
     : { required, refusal: new AuthError.InsufficientScope({ required: Scopes.union(required) }) }
 }
@@ -210,8 +212,29 @@ export const judge = (requirement: Requirement, operation: Operation, claims: Cl
     : Effect.sync(() => judgeFixed(requirement, claims))
 
 /**
+ * Whether a requirement is met by everybody, whoever calls. A decision is about a caller, so there has to be one.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isEmpty = (requirement: Requirement): boolean =>
+  !isDecided(requirement) && nearest(requirement, []).length === 0
+
+/**
+ * The verdict on a caller who came without credentials: `Missing`, with the scopes that are known before anybody decides.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const judgeAnonymous = (requirement: Requirement): Verdict => {
+  const required = isDecided(requirement) ? [] : nearest(requirement, [])
+  return { required, refusal: new AuthError.Missing({ required: Scopes.union(required) }) }
+}
+
+/**
  * The one refusal of several operations that are asked for together, if there is any: what is not a lack of scopes comes
- * first; otherwise it names what all of them need, those that alone would be granted as well, so that one step-up is enough.
+ * first; otherwise it names what all of them need, those that alone would be granted as well, so that one step-up, or one
+ * sign-in, is enough.
  *
  * @since 0.1.0
  * @category combinators
@@ -219,6 +242,9 @@ export const judge = (requirement: Requirement, operation: Operation, claims: Cl
 export const refusalOf = (verdicts: ReadonlyArray<Verdict>): AuthError.AuthError | undefined => {
   const refusals = verdicts.flatMap(({ refusal }) => (refusal === undefined ? [] : [refusal]))
   const other = refusals.find(({ _tag }) => _tag !== "InsufficientScope")
-  if (refusals.length === 0 || other !== undefined || verdicts.length === 1) return other ?? refusals[0]
-  return new AuthError.InsufficientScope({ required: Scopes.union(...verdicts.map(({ required }) => required)) })
+  if (refusals.length === 0 || verdicts.length === 1 || (other !== undefined && other._tag !== "Missing")) {
+    return other ?? refusals[0]
+  }
+  const required = Scopes.union(...verdicts.map(({ required }) => required))
+  return other === undefined ? new AuthError.InsufficientScope({ required }) : new AuthError.Missing({ required })
 }

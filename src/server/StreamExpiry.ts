@@ -9,18 +9,18 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Scopes from "../protocol/Scopes.js"
-import { AuthConfig } from "./AuthConfig.js"
+import type { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
-import { Authorizer } from "./Authorizer.js"
-import { type Claims, CurrentClaims } from "./Claims.js"
-import { DecisionLog } from "./Decision.js"
+import type { Authorizer } from "./Authorizer.js"
+import { type Claims, CurrentClaims, OptionalClaims } from "./Claims.js"
+import * as Gate from "./Gate.js"
 import * as Guard from "./Guard.js"
-import { Tenancy } from "./Tenancy.js"
 
 /**
  * When access ends while a request is under way.
@@ -223,6 +223,15 @@ export const middleware =
   <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError.AuthError, R | Services> =>
     Effect.flatMap(Effect.context<AuthConfig>(), (services) => within(app, options, lapse(options), services))
 
+/** The same with the services of the guard as they are where a router is built. */
+const routed = (options: Options) =>
+  Effect.map(
+    Gate.services,
+    (services) =>
+      <E, R>(handler: HttpApp.Default<E, R>) =>
+        within(handler, options, Effect.provide(lapse(options), services), services)
+  )
+
 /**
  * The same for routes of an `HttpLayerRouter`, to be combined with the guard:
  * `StreamExpiry.routerMiddleware({}).combine(HttpLayerRouterAuth.middleware).layer`.
@@ -231,13 +240,25 @@ export const middleware =
  * @category middleware
  */
 export const routerMiddleware = (options: Options = {}) =>
+  HttpLayerRouter.middleware(Effect.map(routed(options), (keep) => (handler) => keep(handler)))
+
+/**
+ * The same behind `HttpLayerRouterAuth.middlewareOptional`. A caller without credentials has no access that could end.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const routerMiddlewareOptional = (options: Options = {}) =>
   HttpLayerRouter.middleware(
-    Effect.gen(function* () {
-      const services = Context.make(AuthConfig, yield* AuthConfig).pipe(
-        Context.add(Authorizer, yield* Authorizer),
-        Context.add(Tenancy, yield* Tenancy),
-        Context.add(DecisionLog, yield* DecisionLog)
-      )
-      return (handler) => within(handler, options, Effect.provide(lapse(options), services), services)
-    })
+    Effect.map(
+      routed(options),
+      (keep) => (handler) =>
+        Effect.flatMap(
+          OptionalClaims,
+          Option.match({
+            onNone: () => handler,
+            onSome: (claims) => Effect.provideService(keep(handler), CurrentClaims, claims)
+          })
+        )
+    )
   )

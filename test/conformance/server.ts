@@ -12,15 +12,18 @@
  *
  * Tokens are for `http://127.0.0.1:PORT/mcp` and need the scope `mcp`. The tool `whoami` says the subject, the client and
  * the scopes of its caller, `admin-action` needs the scope `admin` besides. When it accepts requests it prints
- * `ready URL`. SIGTERM ends it with exit code 0, and the calls that are under way have a few seconds.
+ * `ready URL`, and nothing else on stdout: logs go to stderr. SIGTERM ends it with exit code 0 within a few seconds,
+ * whatever connections and streams are open.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpRouter from "@effect/platform/HttpRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import { createMcpHandler, McpServer, type ServerContext } from "@modelcontextprotocol/server"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import {
@@ -66,7 +69,8 @@ const mcp = createMcpHandler(() => {
   return server
 })
 
-const app = WebHandlerAuth.fromWebHandler(mcp.fetch).pipe(
+const app = HttpRouter.empty.pipe(
+  HttpRouter.all("/mcp", WebHandlerAuth.fromWebHandler(mcp.fetch)),
   OperationScopes.middleware({ tool: (name) => (name === "admin-action" ? ["admin"] : []) }),
   HttpAppAuth.middleware,
   HttpAppAuth.withMetadata,
@@ -108,5 +112,11 @@ const program = Effect.gen(function* () {
   yield* Layer.launch(Layer.provide(Layer.unwrapEffect(serve), server(port)))
 })
 
+const logToStderr = Layer.mergeAll(
+  Logger.remove(Logger.defaultLogger),
+  Logger.remove(Logger.prettyLoggerDefault),
+  Logger.add(Logger.prettyLogger({ stderr: true }))
+)
+
 const { runMain } = await load()
-runMain(Effect.tapErrorCause(program, Effect.logError))
+runMain(program.pipe(Effect.tapErrorCause(Effect.logError), Effect.provide(logToStderr)))

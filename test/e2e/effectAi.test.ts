@@ -14,6 +14,7 @@ import { assert, layer } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { FetchAuth, HttpClientAuth, Refusal, TokenSource, TokenStore } from "effect-mcp-auth/client"
 import { McpServerAuth } from "effect-mcp-auth/mcp"
@@ -38,6 +39,25 @@ const handlers = tools.toLayer({
   write_note: () => Effect.map(Claims.CurrentClaims, ({ subject }) => ({ note: `written by ${subject}` }))
 })
 
+const open = Toolkit.make(
+  Tool.make("greet", {
+    description: "Greets everybody",
+    success: Schema.Struct({ greeting: Schema.String })
+  }).addDependency(Claims.OptionalClaims)
+)
+
+/** For everybody, beside what is not. */
+const openOperations = McpServerAuth.toolkitOptional(open).pipe(
+  Layer.provide(
+    open.toLayer({
+      greet: () =>
+        Effect.map(Claims.OptionalClaims, (caller) => ({
+          greeting: `hello ${Option.match(caller, { onNone: () => "guest", onSome: ({ subject }) => subject })}`
+        }))
+    })
+  )
+)
+
 const subject = Effect.map(Claims.CurrentClaims, (caller) => `for ${caller.subject}`)
 
 /** The very same declarations, under either policy. */
@@ -51,17 +71,30 @@ const operations = Layer.mergeAll(
   })
 )
 
+const server = { name: "effect-ai", version: "1.0.0", path: "/mcp" } as const
+
+const serve = <E, R>(routes: Layer.Layer<never, E, R>) =>
+  HttpLayerRouter.serve(Layer.merge(routes, HttpLayerRouterAuth.layerMetadata), {
+    disableLogger: true,
+    disableListenLog: true
+  })
+
 const serving = (refusal: McpServerAuth.Policy["refusal"]) =>
-  HttpLayerRouter.serve(
-    operations.pipe(
-      Layer.provide(McpServerAuth.layerHttpRouter({ name: "effect-ai", version: "1.0.0", path: "/mcp", refusal })),
-      Layer.merge(HttpLayerRouterAuth.layerMetadata)
-    ),
-    { disableLogger: true, disableListenLog: true }
+  serve(Layer.provide(operations, McpServerAuth.layerHttpRouter({ ...server, refusal })))
+
+/** The same, and what is open besides. */
+const servingEverybody = (refusal: McpServerAuth.Policy["refusal"]) =>
+  serve(
+    Layer.provide(
+      Layer.merge(operations, openOperations),
+      McpServerAuth.layerHttpRouterOptional({ ...server, refusal })
+    )
   )
 
 class Shared extends Context.Tag("Shared")<Shared, ProtectedServer.ProtectedServer>() {}
 class ForChatGpt extends Context.Tag("ForChatGpt")<ForChatGpt, ProtectedServer.ProtectedServer>() {}
+class Open extends Context.Tag("Open")<Open, ProtectedServer.ProtectedServer>() {}
+class OpenForChatGpt extends Context.Tag("OpenForChatGpt")<OpenForChatGpt, ProtectedServer.ProtectedServer>() {}
 
 const shared = Layer.scopedContext(
   Effect.gen(function* () {
@@ -80,11 +113,15 @@ const shared = Layer.scopedContext(
       },
       serve: serving("Challenge")
     })
-    const forChatGpt = yield* ProtectedServer.make({
-      authorizationServer: shared.authorizationServer,
-      serve: serving("ToolResult")
-    })
-    return Context.make(Shared, shared).pipe(Context.add(ForChatGpt, forChatGpt))
+    const { authorizationServer } = shared
+    const forChatGpt = yield* ProtectedServer.make({ authorizationServer, serve: serving("ToolResult") })
+    const open = yield* ProtectedServer.make({ authorizationServer, serve: servingEverybody("Challenge") })
+    const openForChatGpt = yield* ProtectedServer.make({ authorizationServer, serve: servingEverybody("ToolResult") })
+    return Context.make(Shared, shared).pipe(
+      Context.add(ForChatGpt, forChatGpt),
+      Context.add(Open, open),
+      Context.add(OpenForChatGpt, openForChatGpt)
+    )
   })
 )
 
@@ -310,4 +347,119 @@ layer(shared, { excludeTestServices: true })((it) => {
       )
     })
   )
+
+  it.scoped(
+    "what is open answers without a token; what is not is answered 401, with all that it needs (E2, RS-55)",
+    () =>
+      Effect.gen(function* () {
+        const { authorizationServer, config, url } = yield* Open
+        const initialize = {
+          protocolVersion: "2025-06-18",
+          capabilities: {},
+          clientInfo: { name: "raw", version: "1" }
+        }
+        assert.strictEqual((yield* post(url, rpc("initialize", initialize))).status, 200)
+        assert.include((yield* post(url, rpc("tools/list", {}))).body, "write_note")
+        assert.include((yield* post(url, call("greet"))).body, "hello guest")
+        const asked = (scope: string) => ({
+          status: 401,
+          wwwAuthenticate: `Bearer resource_metadata="${config.resourceMetadataUrl}", scope="${scope}"`,
+          body: JSON.stringify({ error: "invalid_token", error_description: "Authorization required" })
+        })
+        assert.deepStrictEqual(yield* post(url, call("whoami")), asked("mcp:tools"))
+        assert.deepStrictEqual(yield* post(url, call("write_note")), asked("mcp:tools mcp:write"))
+        assert.deepStrictEqual(
+          yield* post(url, `[${call("greet", 1)},${call("write_note", 2)}]`),
+          asked("mcp:tools mcp:write")
+        )
+        // Who sends a token that is not accepted does not mean to be anonymous.
+        assert.strictEqual((yield* post(url, call("greet"), "bad")).status, 401)
+        const token = yield* machineToken(authorizationServer, url, "mcp:tools")
+        assert.include((yield* post(url, call("greet"), token)).body, "hello machine")
+        assert.strictEqual((yield* post(url, call("write_note"), token)).status, 403)
+      })
+  )
+
+  it.scoped("our client uses what is open without signing in, and signs in once for what is not (E2)", () =>
+    Effect.gen(function* () {
+      const { exchanges, url } = yield* Open
+      const from = exchanges.length
+      yield* Effect.gen(function* () {
+        const client = HttpClientAuth.transform()(yield* HttpClient.HttpClient)
+        const ask = (tool: string) =>
+          Effect.flatMap(
+            client.execute(
+              HttpClientRequest.post(url).pipe(HttpClientRequest.bodyText(call(tool), "application/json"))
+            ),
+            (response) => response.text
+          )
+        assert.include(yield* ask("greet"), "hello guest")
+        assert.include(yield* ask("write_note"), "written by alice")
+        assert.include(yield* ask("greet"), "hello alice")
+      }).pipe(Effect.provide(ours(url)))
+      assert.deepStrictEqual(
+        exchanges.slice(from).flatMap(({ path, status, tool }) => (path === "/mcp" ? [[tool, status]] : [])),
+        [
+          ["greet", 200],
+          ["write_note", 401],
+          ["write_note", 200],
+          ["greet", 200]
+        ]
+      )
+    })
+  )
+
+  for (const kind of ["v1", "v2 legacy"] as const) {
+    it.scoped(`${kind} connects without a token, and signs in where a tool asks for one (E2)`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* Open
+        const from = exchanges.length
+        const client = yield* OfficialClient.make(kind, url, { login: "alice" })
+        yield* client.connect
+        assert.sameMembers([...(yield* client.listTools)], ["whoami", "write_note", "greet"])
+        assert.deepStrictEqual(JSON.parse(yield* client.callTool("greet")), { greeting: "hello guest" })
+        assert.lengthOf(client.authorizationRequests, 0)
+        assert.deepStrictEqual(JSON.parse(yield* client.callTool("write_note")), { note: "written by alice" })
+        assert.lengthOf(client.authorizationRequests, 1)
+        assert.match(client.authorizationRequests[0]?.get("scope") ?? "", /^mcp:tools mcp:write( offline_access)?$/)
+        assert.deepStrictEqual(
+          exchanges
+            .slice(from)
+            .flatMap(({ path, rpc, status, tool }) => (path === "/mcp" ? [[tool ?? rpc, status]] : [])),
+          [
+            ["initialize", 200],
+            ["notifications/initialized", 200],
+            ["tools/list", 200],
+            ["greet", 200],
+            ["write_note", 401],
+            ["write_note", 200]
+          ]
+        )
+      })
+    )
+
+    it.scoped(`the form that ChatGPT signs in on, as the official SDK hands it on: ${kind} (E20)`, () =>
+      Effect.gen(function* () {
+        const { exchanges, url } = yield* OpenForChatGpt
+        yield* Effect.gen(function* () {
+          const client = yield* OfficialClient.over(kind, url, yield* FetchAuth.make)
+          const from = exchanges.length
+          assert.include(JSON.stringify(yield* client.callTool("greet")), "hello guest")
+          const refused = yield* client.callTool("write_note")
+          assert.isTrue(refused.isError)
+          assert.deepStrictEqual(
+            exchanges.slice(from).map(({ status }) => status),
+            [200, 200]
+          )
+          const [challenge = ""] = (refused._meta?.["mcp/www_authenticate"] ?? []) as ReadonlyArray<string>
+          const parameters = WwwAuthenticate.parse(challenge)[0]?.parameters
+          assert.include(parameters, { error: "insufficient_scope", scope: "mcp:tools mcp:write" })
+          const source = yield* TokenSource.TokenSource
+          const refusal = yield* Refusal.fromResponse({ status: 401, wwwAuthenticate: challenge, url })
+          yield* source.renew(refusal, yield* source.current)
+          assert.include(JSON.stringify(yield* client.callTool("write_note")), "written by alice")
+        }).pipe(Effect.provide(ours(url)))
+      })
+    )
+  }
 })

@@ -114,35 +114,42 @@ describe("what is registered runs for what the gate admitted, and for nothing el
     })
   )
 
-  it.scopedLive("two servers in one router keep operations, scopes and callers to themselves (RS-33)", () =>
-    Effect.gen(function* () {
-      const Secret = Tool.make("secret", { success: Schema.String })
-      const side = (name: string, scopes: ReadonlyArray<string>) => {
-        const toolkit = Toolkit.make(
-          Secret.annotate(McpServerAuth.RequiredScopes, scopes),
-          Tool.make(`only_${name}`, { success: Schema.String })
-        )
-        const handlers = toolkit.toLayer({
-          secret: () => Effect.succeed(`secret of ${name}`),
-          [`only_${name}`]: () => Effect.succeed(`only ${name}`)
-        } as never)
-        return McpServerAuth.toolkit(toolkit).pipe(
-          Layer.provide(handlers),
-          Layer.provide(McpServerAuth.layerHttpRouter({ ...options, path: `/${name}` })),
-          Layer.provide(Authorizer.layerTest({ [`for-${name}`]: { scopes: ["mcp:tools"] } })),
-          Layer.provide(Layer.succeed(AuthConfig.AuthConfig, configOf({ resource: `https://mcp.example.com/${name}` })))
-        ) as Layer.Layer<never, never, HttpLayerRouter.HttpRouter>
-      }
-      const send = yield* Web.serve(Layer.merge(side("open", []), side("closed", ["admin"])))
-      const post = (tool: string, token: string, path: string) => send(call(tool), { token, path })
-      assert.include((yield* post("secret", "for-open", "/open")).text, "secret of open")
-      assert.strictEqual((yield* post("secret", "for-closed", "/closed")).status, 403)
-      assert.strictEqual((yield* post("secret", "for-open", "/closed")).status, 401)
-      assert.strictEqual((yield* post("secret", "for-closed", "/open")).status, 401)
-      assert.notInclude((yield* post("only_closed", "for-open", "/open")).text, "only closed")
-      assert.include((yield* post("only_closed", "for-closed", "/closed")).text, "only closed")
-    })
-  )
+  for (const [kind, layer] of [
+    ["servers", McpServerAuth.layerHttpRouter],
+    ["optional servers", McpServerAuth.layerHttpRouterOptional]
+  ] as const) {
+    it.scopedLive(`two ${kind} in one router keep operations, scopes and callers to themselves (RS-33)`, () =>
+      Effect.gen(function* () {
+        const Secret = Tool.make("secret", { success: Schema.String })
+        const side = (name: string, scopes: ReadonlyArray<string>) => {
+          const toolkit = Toolkit.make(
+            Secret.annotate(McpServerAuth.RequiredScopes, scopes),
+            Tool.make(`only_${name}`, { success: Schema.String })
+          )
+          const handlers = toolkit.toLayer({
+            secret: () => Effect.succeed(`secret of ${name}`),
+            [`only_${name}`]: () => Effect.succeed(`only ${name}`)
+          } as never)
+          return McpServerAuth.toolkit(toolkit).pipe(
+            Layer.provide(handlers),
+            Layer.provide(layer({ ...options, path: `/${name}` })),
+            Layer.provide(Authorizer.layerTest({ [`for-${name}`]: { scopes: ["mcp:tools"] } })),
+            Layer.provide(
+              Layer.succeed(AuthConfig.AuthConfig, configOf({ resource: `https://mcp.example.com/${name}` }))
+            )
+          ) as Layer.Layer<never, never, HttpLayerRouter.HttpRouter>
+        }
+        const send = yield* Web.serve(Layer.merge(side("open", []), side("closed", ["admin"])))
+        const post = (tool: string, token: string, path: string) => send(call(tool), { token, path })
+        assert.include((yield* post("secret", "for-open", "/open")).text, "secret of open")
+        assert.strictEqual((yield* post("secret", "for-closed", "/closed")).status, 403)
+        assert.strictEqual((yield* post("secret", "for-open", "/closed")).status, 401)
+        assert.strictEqual((yield* post("secret", "for-closed", "/open")).status, 401)
+        assert.notInclude((yield* post("only_closed", "for-open", "/open")).text, "only closed")
+        assert.include((yield* post("only_closed", "for-closed", "/closed")).text, "only closed")
+      })
+    )
+  }
 })
 
 describe("a CurrentClaims that some layer provides is never the caller (D1, D2)", () => {
@@ -209,7 +216,11 @@ describe("calls that are under way (RS-30)", () => {
   const Long = Tool.make("long", { success: Schema.String })
   const toolkit = Toolkit.make(Long)
 
-  const serving = (more: Partial<McpServerAuth.Options> = {}, expiresAt?: number) =>
+  const serving = (
+    more: Partial<McpServerAuth.Options> = {},
+    expiresAt?: number,
+    layer: typeof McpServerAuth.layerHttpRouter = McpServerAuth.layerHttpRouter
+  ) =>
     Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const interrupted = yield* Deferred.make<void>()
@@ -222,7 +233,7 @@ describe("calls that are under way (RS-30)", () => {
       const send = yield* Web.serve(
         McpServerAuth.toolkit(toolkit).pipe(
           Layer.provide(handlers),
-          Layer.provide(McpServerAuth.layerHttpRouter({ ...options, ...more })),
+          Layer.provide(layer({ ...options, ...more })),
           Layer.provide(Layer.merge(Authorizer.layerTest({ t: { scopes: ["mcp:tools"], expiresAt } }), config))
         )
       )
@@ -240,12 +251,17 @@ describe("calls that are under way (RS-30)", () => {
     })
   )
 
-  it.scopedLive("a token that expires interrupts it, too, and is answered 401", () =>
-    Effect.gen(function* () {
-      const { interrupted, send } = yield* serving({ expiry: {} }, Math.floor(Date.now() / 1000) + 2)
-      const answer = yield* send(call("long"), { token: "t" })
-      assert.strictEqual(answer.challenge, invalidChallenge("The access token has expired"))
-      yield* Deferred.await(interrupted)
-    })
-  )
+  for (const [where, layer] of [
+    ["", McpServerAuth.layerHttpRouter],
+    [", also where some calls need none", McpServerAuth.layerHttpRouterOptional]
+  ] as const) {
+    it.scopedLive(`a token that expires interrupts it, too, and is answered 401${where}`, () =>
+      Effect.gen(function* () {
+        const { interrupted, send } = yield* serving({ expiry: {} }, Math.floor(Date.now() / 1000) + 2, layer)
+        const answer = yield* send(call("long"), { token: "t" })
+        assert.strictEqual(answer.challenge, invalidChallenge("The access token has expired"))
+        yield* Deferred.await(interrupted)
+      })
+    )
+  }
 })

@@ -410,6 +410,26 @@ describe("bodies (G2, W-08)", () => {
     )
   }
 
+  it.scopedLive("a message that makes the server stumble is answered by the server, and those beside it run", () =>
+    Effect.gen(function* () {
+      const { ran, send } = yield* Notes.make()
+      for (const odd of [
+        '{"jsonrpc":"2.0","method":"notifications/cancelled"}',
+        '{"jsonrpc":"2.0","method":"notifications/cancelled","params":null}',
+        '{"jsonrpc":"2.0","method":"@effect/rpc/Nothing"}',
+        '{"jsonrpc":"2.0","method":"@effect/rpc/__proto__"}'
+      ]) {
+        ran.length = 0
+        for (const body of [odd, batch(odd, call("whoami")), batch(call("whoami"), odd)]) {
+          const { status, text } = yield* send(body, "reader")
+          assert.strictEqual(status, 200)
+          assert.include(text, "A defect occurred")
+        }
+        assert.deepStrictEqual(ran, ["whoami reader", "whoami reader"])
+      }
+    })
+  )
+
   it.scopedLive("a URI that no router can read is answered by the server, not by a defect of the gate", () =>
     Effect.gen(function* () {
       const { ask, ran } = yield* Notes.make()

@@ -57,6 +57,16 @@ const table: ReadonlyArray<Row> = [
     }
   },
   {
+    row: "E2, RS-55",
+    name: "Missing names what the operation needs before what every request needs",
+    error: new AuthError.Missing({ required: ["files:write", "mcp:tools", "offline_access"] }),
+    expected: {
+      status: 401,
+      wwwAuthenticate: `Bearer ${M}, scope="files:write mcp:tools"`,
+      body: { error: "invalid_token", error_description: "Authorization required" }
+    }
+  },
+  {
     row: "E3, E16, B-11",
     name: "InvalidToken says nothing of its reason and detail",
     error: new AuthError.InvalidToken({ reason: "signature", detail: "the detail" }),

@@ -198,6 +198,33 @@ describe("ScopeRequirement: several operations in one request (RS-55)", () => {
     const outage = new AuthError.ServerError({ retryAfter: 1 })
     assert.strictEqual(ScopeRequirement.refusalOf([insufficient("a"), { required: [], refusal: outage }]), outage)
   })
+
+  it("a caller without credentials is asked for what all of them need", () => {
+    const refusal = ScopeRequirement.refusalOf([
+      ScopeRequirement.judgeAnonymous(["a"]),
+      { required: [] },
+      ScopeRequirement.judgeAnonymous(ScopeRequirement.anyOf(["b", "c"], ["a", "d"])),
+      ScopeRequirement.judgeAnonymous([])
+    ])
+    assert.deepStrictEqual(refusal?._tag === "Missing" && refusal.required, ["a", "b", "c"])
+  })
+})
+
+describe("ScopeRequirement: a caller without credentials (E2)", () => {
+  const decided = ScopeRequirement.decide(() => Effect.succeed([]))
+  for (const [name, requirement, required, isEmpty] of [
+    ["nothing is needed", [], [], true],
+    ["one of several sets is nothing", ScopeRequirement.anyOf(["a"], []), [], true],
+    ["all of some", ["a", "b", "a"], ["a", "b"], false],
+    ["any of several sets: the smallest is named", ScopeRequirement.anyOf(["a", "b"], ["c"]), ["c"], false],
+    ["a decision is about a caller, and names nothing", decided, [], false]
+  ] as const) {
+    it(name, () => {
+      const { refusal } = ScopeRequirement.judgeAnonymous(requirement)
+      assert.deepStrictEqual(refusal?._tag === "Missing" && refusal.required, required)
+      assert.strictEqual(ScopeRequirement.isEmpty(requirement), isEmpty)
+    })
+  }
 })
 
 describe("ScopeRequirement: a vocabulary", () => {

@@ -121,6 +121,55 @@ describe("McpServerAuth: what operations need but for the caller is needed when 
   })
 })
 
+describe("McpServerAuth: operations for everybody", () => {
+  const Greet = Tool.make("greet", { success: Schema.String, dependencies: [Claims.OptionalClaims] })
+  const Whoami = Tool.make("whoami", { success: Schema.String, dependencies: [Claims.CurrentClaims] })
+  const Read = Tool.make("read", { success: Schema.String, dependencies: [Claims.OptionalClaims, Db] })
+  const greeter = Toolkit.make(Greet)
+  const mixed = Toolkit.make(Greet, Whoami)
+  const greet = Effect.as(Claims.OptionalClaims, "hello")
+  const whoami = Effect.map(Claims.CurrentClaims, ({ subject }) => subject)
+
+  const serve = <A, E, R>(registered: Layer.Layer<A, E, R>) =>
+    HttpLayerRouter.serve(registered).pipe(Layer.provide(server), Layer.provide(guard))
+
+  it("need a server that lets callers without credentials in", () => {
+    for (const registered of [
+      McpServerAuth.toolkitOptional(greeter).pipe(Layer.provide(greeter.toLayer({ greet: () => greet }))),
+      McpServerAuth.registerOptional(McpServer.registerResource({ uri: "x://y", name: "y", content: greet }))
+    ]) {
+      launch(serve(Layer.provide(registered, McpServerAuth.layerHttpRouterOptional(options))))
+      // @ts-expect-error OptionalServer is missing: everybody here has a token
+      launch(serve(Layer.provide(registered, McpServerAuth.layerHttpRouter(options))))
+      // @ts-expect-error and it is not guarded at all
+      launch(serve(Layer.provide(registered, McpServer.layerHttpRouter(options))))
+    }
+  })
+
+  it("do not get a caller who may not be there", () => {
+    const tools = McpServerAuth.toolkitOptional(mixed)
+    expectTypeOf<Extract<Requires<typeof tools>, Claims.CurrentClaims>>().toEqualTypeOf<Claims.CurrentClaims>()
+    const prompt = McpServerAuth.registerOptional(McpServer.registerPrompt({ name: "p", content: () => whoami }))
+    expectTypeOf<Requires<typeof prompt>>().toEqualTypeOf<Claims.CurrentClaims | McpServerAuth.OptionalServer>()
+    // @ts-expect-error CurrentClaims is missing
+    launch(serve(Layer.provide(prompt, McpServerAuth.layerHttpRouterOptional(options))))
+  })
+
+  it("and those for callers with a token do not get one who may be nobody", () => {
+    const prompt = McpServerAuth.register(McpServer.registerPrompt({ name: "p", content: () => greet }))
+    expectTypeOf<Requires<typeof prompt>>().toEqualTypeOf<Claims.OptionalClaims | McpServerAuth.GuardedServer>()
+    const known = McpServerAuth.register(McpServer.registerPrompt({ name: "p", content: () => whoami }))
+    launch(serve(Layer.provide(known, McpServerAuth.layerHttpRouterOptional(options))))
+  })
+
+  it("need what else they need when they are registered", () => {
+    const both = Toolkit.make(Greet, Read)
+    expectTypeOf<McpServerAuth.Requirements<(typeof both)["tools"], Claims.OptionalClaims>>().toEqualTypeOf<
+      Db | Tool.HandlersFor<(typeof both)["tools"]>
+    >()
+  })
+})
+
 describe("requirements", () => {
   const Whoami = Tool.make("whoami", { success: Schema.String })
   const files = ScopeRequirement.vocabulary("files:read", "files:write")

@@ -27,6 +27,13 @@ const complete = (ref: unknown): unknown => ({
   params: { ref, argument: { name: "x", value: "" } }
 })
 
+const listen = (resourceSubscriptions: unknown): unknown => ({
+  jsonrpc: "2.0",
+  id: 1,
+  method: "subscriptions/listen",
+  params: { notifications: { toolsListChanged: true, resourceSubscriptions } }
+})
+
 const row = (row: string, name: string, body: unknown, scopes: ReadonlyArray<string>): OperationVector => ({
   row,
   name,
@@ -121,6 +128,15 @@ export const operations: ReadonlyArray<OperationVector> = [
   row("RS-53", "so is one that is subscribed to", { method: "resources/subscribe", params: { uri: "admin" } }, [
     "admin"
   ]),
+  row("RS-53", "so are all of those that revision 2026-07-28 subscribes to at once", listen(["admin", "move_file"]), [
+    "admin",
+    "files:read",
+    "files:write"
+  ]),
+  row("RS-53", "among what is no URI", listen([5, null, ["admin"], "admin"]), ["admin"]),
+  ...["admin", { admin: "admin" }, [], undefined].map((uris) =>
+    row("RS-53", `a subscription to no resource: ${JSON.stringify(uris)}`, listen(uris), [])
+  ),
   row("RS-53", "its name is nothing", { method: "resources/read", params: { name: "admin" } }, []),
   row("RS-53", "a prompt", { method: "prompts/get", params: { name: "admin" } }, ["admin"]),
   row("RS-53", "no params", { method: "prompts/get" }, []),

@@ -24,7 +24,11 @@ const bun = async (): Promise<Runtime> => {
     // Longer than the pause between two signs of life of the official SDK's streams.
     server: (port) => BunHttpServer.layerServer({ port, hostname: "127.0.0.1", idleTimeout: 30 }),
     browser: BunAuthorizeUser.layer(),
-    runMain: (program) => BunRuntime.runMain(program, { disableErrorReporting: true })
+    runMain: (program) => {
+      // An app that waits for a body that does not come is interrupted when Bun gives up on it: in `idleTimeout`.
+      process.once("SIGTERM", () => setTimeout(() => process.exit(0), 3000).unref())
+      BunRuntime.runMain(program, { disableErrorReporting: true })
+    }
   }
 }
 
@@ -40,10 +44,10 @@ const node = async (): Promise<Runtime> => {
     server: (port) =>
       Layer.suspend(() => {
         const server = createServer()
-        // Node waits for every connection, and a stream never ends by itself: what is under way has five seconds.
+        // Node waits for every connection, and a stream never ends by itself: what is under way has two seconds.
         const close = Effect.async<void>((resume) => void server.close(() => resume(Effect.void))).pipe(
           Effect.interruptible,
-          Effect.timeoutOption("5 seconds"),
+          Effect.timeoutOption("2 seconds"),
           Effect.zipRight(Effect.sync(() => server.closeAllConnections()))
         )
         return Layer.provideMerge(
