@@ -243,7 +243,7 @@ export const layerFileInsecurePlaintext = (options: {
 /**
  * Keeps everything in a `KeyValueStore`, encrypted, for **one process at a time**: a `KeyValueStore` has no
  * compare-and-swap, so writes are atomic, and leases exclusive, between the fibers of this process only. Whether a write
- * survives a crash is up to that store, and what has expired stays there until its key is written again.
+ * survives a crash is up to that store. What has expired is removed bit by bit, as others that expire are written.
  *
  * @since 0.1.0
  * @category layers

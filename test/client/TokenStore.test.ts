@@ -36,6 +36,24 @@ describe("records", () => {
   })
 })
 
+describe("layerMemory", () => {
+  it.effect("lets go of what has expired, and is not asked for again", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const put = (key: string, expiresAt?: number) =>
+        store.write(key, { expected: Option.none(), value: value(key), expiresAt })
+      yield* put("pending", 1000)
+      yield* put("grant")
+      yield* TestClock.adjust("5 minutes")
+      yield* put("other", 600_000)
+      // Were it there still, it would be by this clock.
+      yield* TestClock.setTime(0)
+      assert.isTrue(Option.isNone(yield* store.read("pending")))
+      for (const key of ["grant", "other"]) assert.isTrue(Option.isSome(yield* store.read(key)))
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+})
+
 describe("a store that outlives the process", () => {
   const shared = Effect.map(Layer.build(TokenStore.layerMemory), (context) =>
     Layer.succeed(TokenStore.TokenStore, Context.get(context, TokenStore.TokenStore))
