@@ -274,7 +274,7 @@ export const refresh = (
       const { value: current } = entry.value
       const isOther = !AccessToken.isSame(current.accessToken, grant.accessToken)
       if (isOther && !AccessToken.isExpired(current.accessToken, yield* Clock.currentTimeMillis)) return current
-      const isElsewhere = StoredGrant.key(current, undefined) !== StoredGrant.key(leased, undefined)
+      const isElsewhere = !StoredGrant.isSamePlace(current, leased)
       leased = current
       if (Option.isNone(lease) || isElsewhere) return yield* new Again()
       return yield* undisturbed(exchange(options, record, entry.value))

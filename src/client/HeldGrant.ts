@@ -105,7 +105,7 @@ export const make = (
     const postpone = (next: Unsaved, error: TokenStoreError) =>
       Effect.suspend(() => {
         unsaved = next
-        return Effect.logWarning("A grant could not be stored, and is kept in memory", error)
+        return Effect.logWarning(`A grant could not be stored, and is kept in memory: ${error.message}`)
       })
 
     const find = stored(StoredGrant.find(options))
@@ -132,7 +132,9 @@ export const make = (
     const keyOf = (grant: StoredGrant.StoredGrant) => StoredGrant.key(grant, options.user)
 
     const write: GrantRefresh.Record["write"] = ({ value, version }, next) =>
-      stored(StoredGrant.grants.write(keyOf(value), { expected: Option.some(version), value: next }))
+      Effect.flatMap(keyOf(value), (key) =>
+        stored(StoredGrant.grants.write(key, { expected: Option.some(version), value: next }))
+      )
 
     const record: GrantRefresh.Record = {
       read,
@@ -143,7 +145,7 @@ export const make = (
           Effect.as(postpone({ entry: { value: next, version: entry.version }, save: saved }, error), true)
         )
       },
-      lease: (grant) => store.lease(`${keyOf(grant)}/refresh`, leaseDuration)
+      lease: (grant) => Effect.flatMap(keyOf(grant), (key) => store.lease(`${key}/refresh`, leaseDuration))
     }
 
     yield* Effect.addFinalizer(() =>

@@ -24,6 +24,7 @@ import * as MemoryBackend from "./MemoryBackend.js"
 import {
   type Entry,
   moveAside,
+  nameOf,
   Overtaken,
   persist,
   storeFails,
@@ -89,6 +90,20 @@ const encodePart = (part: string): string =>
  * ```
  */
 export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodePart).join("/")
+
+/**
+ * A {@link key} that ends in a user, where there is one: as a digest, because a key stands in errors, and beside what is
+ * encrypted.
+ *
+ * @internal
+ */
+export const keyFor = (user: string | undefined, ...parts: ReadonlyArray<string>): Effect.Effect<string> =>
+  user === undefined
+    ? Effect.succeed(key(...parts))
+    : Effect.map(
+        Effect.promise(() => nameOf(user)),
+        (name) => key(...parts, name)
+      )
 
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
