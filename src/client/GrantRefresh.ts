@@ -44,7 +44,8 @@ type Entry = TokenStore.Entry<StoredGrant.StoredGrant>
  *
  * - `read`: as it is stored, by whichever process
  * - `write`: replaces or removes what was read; `false` where somebody was faster
- * - `keep`: the same for the answer of a server, which comes only once: what cannot be written is kept in memory
+ * - `keep`: the same for the answer of a server, which comes only once: what cannot be written is kept in memory, and
+ *   `false` is the answer only where somebody has renewed or removed the grant
  * - `lease`: the right to refresh it, or to give it up
  *
  * @since 0.1.0
@@ -173,32 +174,16 @@ const ask = (
     )
   })
 
-/** The winner's grant where somebody was faster, else what is to be done with the record as it is. */
+/** The winner's grant where somebody was faster. */
 const unlessRenewed = <E>(
   record: Record,
   before: StoredGrant.StoredGrant,
-  orElse: (entry: Option.Option<Entry>) => Effect.Effect<StoredGrant.StoredGrant, E>
+  orElse: Effect.Effect<StoredGrant.StoredGrant, E>
 ): Effect.Effect<StoredGrant.StoredGrant, E | TokenStoreError> =>
   Effect.flatMap(record.read, (entry) =>
     Option.isSome(entry) && !AccessToken.isSame(entry.value.value.accessToken, before.accessToken)
       ? Effect.succeed(entry.value.value)
-      : orElse(entry)
-  )
-
-/** An answer comes once: it is kept, unless there is a newer one, or the grant was given up meanwhile. */
-const keep = (
-  record: Record,
-  entry: Entry,
-  next: StoredGrant.StoredGrant
-): Effect.Effect<StoredGrant.StoredGrant, TokenRefused | TokenStoreError> =>
-  Effect.flatMap(record.keep(entry, next), (kept) =>
-    kept
-      ? Effect.succeed(next)
-      : unlessRenewed(
-          record,
-          entry.value,
-          Option.match({ onNone: () => removed(next), onSome: (other) => keep(record, other, next) })
-        )
+      : orElse
   )
 
 /** What a failure means for the record that was marked. */
@@ -221,7 +206,7 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     yield* Effect.logWarning(`The grant has ended: ${failure.detail}`)
     // The access token may serve until it expires; the refresh token never will again.
     const kept = yield* record.keep(marked, { ...rest, ended: end })
-    return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, () => Effect.fail(failure))
+    return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, Effect.fail(failure))
   })
 
 const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry) =>
@@ -237,12 +222,13 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
     const { value: marked } = found
     const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken))
     if (issued._tag === "Left") return yield* conclude(record, marked, before, issued.left)
-    const kept = yield* keep(record, marked, renewed(before, issued.right, yield* Clock.currentTimeMillis))
-    const { lostScopes = [] } = kept.accessToken
+    const next = renewed(before, issued.right, yield* Clock.currentTimeMillis)
+    if (!(yield* record.keep(marked, next))) return yield* unlessRenewed(record, before, removed(next))
+    const { lostScopes = [] } = next.accessToken
     if (lostScopes.length > 0) {
       yield* Effect.logWarning(`A refresh has not brought back the scopes ${Scopes.render(lostScopes)}`)
     }
-    return kept
+    return next
   })
 
 /** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
