@@ -46,7 +46,8 @@ type Entry = TokenStore.Entry<StoredGrant.StoredGrant>
  * - `write`: replaces or removes what was read; `false` where somebody was faster
  * - `keep`: the same for the answer of a server, which comes only once: what cannot be written is kept in memory, and
  *   `false` is the answer only where somebody has renewed or removed the grant
- * - `lease`: the right to refresh it, or to give it up
+ * - `lease`: the right to refresh it, or to give it up, and until when a request may be made by it, in milliseconds since
+ *   the epoch: later its answer might come when somebody else has the right
  *
  * @since 0.1.0
  * @category models
@@ -58,20 +59,28 @@ export interface Record {
     next: Option.Option<StoredGrant.StoredGrant>
   ) => Effect.Effect<boolean, TokenStoreError>
   readonly keep: (entry: Entry, next: StoredGrant.StoredGrant) => Effect.Effect<boolean>
-  readonly lease: (
-    grant: StoredGrant.StoredGrant
-  ) => Effect.Effect<Option.Option<TokenStore.Lease>, TokenStoreError, Scope.Scope>
+  readonly lease: (grant: StoredGrant.StoredGrant) => Effect.Effect<Option.Option<number>, TokenStoreError, Scope.Scope>
 }
 
 /**
- * How long a lease has to be: longer than a request can take, so that nobody presents a refresh token while the answer to
- * it may still come, and not much longer, because nobody can before the lease of a process that died is over.
+ * Leases for requests. They are longer than one can take, so that nobody presents a refresh token while the answer to it
+ * may still come, and not much longer, because nobody can before the lease of a process that died is over. What it gives is
+ * until when a request may be made.
  *
  * @since 0.1.0
- * @category constants
+ * @category constructors
  */
-export const leaseDuration: Effect.Effect<Duration.Duration> = Effect.map(FetchLimits, ({ timeout }) =>
-  Duration.times(timeout, 1.5)
+export const makeLease: Effect.Effect<
+  (store: TokenStore.VersionedStore, key: string) => Effect.Effect<Option.Option<number>, TokenStoreError, Scope.Scope>
+> = Effect.map(
+  FetchLimits,
+  ({ timeout }) =>
+    (store, key) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const lease = yield* store.lease(key, Duration.times(timeout, 1.5))
+        return Option.as(lease, now + Duration.toMillis(timeout) / 2)
+      })
 )
 
 /**
@@ -126,7 +135,7 @@ export const ended = (grant: StoredGrant.StoredGrant): Effect.Effect<never, Toke
     : refused(grant, error, `${detail}; ${lostSince(answerLostAt)}`, answerLostAt)
 }
 
-const isInvalidClient = (error: RefreshError): boolean =>
+const isInvalidClient = (error: RefreshError | Again): boolean =>
   error._tag === "TokenRefused" && error.error === "invalid_client"
 
 /** What the answer makes of a grant. */
@@ -147,12 +156,17 @@ const renewed = (
   }
 }
 
+/** A process that was suspended, or has a slow store, may have lost its lease without noticing. */
+const inTime = (until: number): Effect.Effect<void, Again> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => (now < until ? Effect.void : new Again()))
+
 /** Asks the server. A registration that is dead takes its grant along; one `invalid_client` is no proof of it, two are. */
 const ask = (
   options: ClientRegistration.Options,
   record: Record,
   marked: Entry,
-  refreshToken: Redacted.Redacted<string>
+  refreshToken: Redacted.Redacted<string>,
+  until: number
 ) =>
   Effect.gen(function* () {
     const { value: grant } = marked
@@ -160,12 +174,15 @@ const ask = (
     if (Option.isNone(client)) {
       return yield* refused(grant, "invalid_client", `the registration at ${grant.issuer} is not known any more`)
     }
-    const request = TokenEndpoint.request({
-      endpoint: grant.tokenEndpoint,
-      client: client.value,
-      granted: grant.accessToken.scopes,
-      grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
-    })
+    const request = Effect.zipRight(
+      inTime(until),
+      TokenEndpoint.request({
+        endpoint: grant.tokenEndpoint,
+        client: client.value,
+        granted: grant.accessToken.scopes,
+        grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource })
+      })
+    )
     const forget = Effect.zipRight(ClientRegistration.forget(client.value), record.write(marked, Option.none()))
     return yield* Effect.catchIf(request, isInvalidClient, () =>
       Effect.tapError(request, (error) =>
@@ -187,7 +204,7 @@ const unlessRenewed = <E>(
   )
 
 /** What a failure means for the record that was marked. */
-const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant, error: RefreshError) =>
+const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant, error: RefreshError | Again) =>
   Effect.gen(function* () {
     // Whether the server has acted on it nobody knows: the mark stays.
     if (error._tag === "TokenUnavailable") return yield* Effect.fail(error)
@@ -209,7 +226,7 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, Effect.fail(failure))
   })
 
-const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry) =>
+const exchange = (options: ClientRegistration.Options, record: Record, entry: Entry, until: number) =>
   Effect.gen(function* () {
     const { value: before } = entry
     if (before.refreshToken === undefined) return yield* ended(before)
@@ -220,7 +237,7 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
     const found = yield* record.read
     if (Option.isNone(found) || found.value.value.refreshing?.by !== by) return yield* new Again()
     const { value: marked } = found
-    const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken))
+    const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken, until))
     if (issued._tag === "Left") return yield* conclude(record, marked, before, issued.left)
     const next = renewed(before, issued.right, yield* Clock.currentTimeMillis)
     if (!(yield* record.keep(marked, next))) return yield* unlessRenewed(record, before, removed(next))
@@ -263,7 +280,7 @@ export const refresh = (
       const isElsewhere = !StoredGrant.isSamePlace(current, leased)
       leased = current
       if (Option.isNone(lease) || isElsewhere) return yield* new Again()
-      return yield* undisturbed(exchange(options, record, entry.value))
+      return yield* undisturbed(exchange(options, record, entry.value, lease.value))
     }).pipe(
       Effect.scoped,
       Effect.retry({ while: (error) => error._tag === "Again", schedule: lookAgain }),

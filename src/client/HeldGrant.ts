@@ -87,7 +87,7 @@ export const make = (
     const scope = yield* Effect.scope
     const store = yield* TokenStore.TokenStore
     const backOff = yield* BackOff.make
-    const leaseDuration = yield* GrantRefresh.leaseDuration
+    const lease = yield* GrantRefresh.makeLease
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
     const stored = Effect.provideService(TokenStore.TokenStore, store)
 
@@ -173,7 +173,7 @@ export const make = (
           Effect.as(postpone({ entry: { value: next, version: entry.version }, save: saved }, error), true)
         )
       },
-      lease: (grant) => Effect.flatMap(keyOf(grant), (key) => store.lease(`${key}/refresh`, leaseDuration))
+      lease: (grant) => Effect.flatMap(keyOf(grant), (key) => lease(store, `${key}/refresh`))
     }
 
     yield* Effect.addFinalizer(() => Effect.ignore(saveAny))
