@@ -98,7 +98,7 @@ export const make = (
       })
     return SignInSource.make(options, {
       ...need(options),
-      mayAsk: user.begin !== AuthorizeUser.forbidden,
+      mayAsk: user.mayAsk,
       ready: user.begin.pipe(
         Effect.tap(({ redirectUri }) => checkedRedirectUri(redirectUri)),
         withTrace,

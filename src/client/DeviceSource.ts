@@ -60,7 +60,6 @@ export const make = (
 
   return SignInSource.make(options, {
     need: { grant: "urn:ietf:params:oauth:grant-type:device_code" },
-    mayAsk: true,
     ready: Effect.succeed(ask)
   })
 }

@@ -118,14 +118,15 @@ export interface Need {
 }
 
 /**
- * A way of signing in. `mayAsk` is false where `ready` is known to fail because nobody may be asked. `ready` comes before anything is looked up, and fails where nobody can be asked; what it holds,
- * such as a port, it holds until the person has answered.
+ * A way of signing in. `mayAsk` says whether anybody may be asked at all, true by default: who may not waits for no other
+ * process that does. `ready` comes before anything is looked up, and fails where nobody can be asked; what it holds, such
+ * as a port, it holds until the person has answered.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SignIn extends Need {
-  readonly mayAsk: boolean
+  readonly mayAsk?: Effect.Effect<boolean> | undefined
   readonly ready: Effect.Effect<Ask, AuthorizeUserError, Scope.Scope>
 }
 

@@ -205,7 +205,8 @@ export const make = (
         const before = yield* held.get
         const isDone = Effect.map(held.reload, (now) => !isSame(before, now))
         // Who may not ask waits for nobody who does.
-        const asked = way.mayAsk ? SignInTurn.ask(owner, { isDone, prompt }).pipe(provided) : Effect.asSome(prompt)
+        const mayAsk = yield* way.mayAsk ?? Effect.succeed(true)
+        const asked = mayAsk ? SignInTurn.ask(owner, { isDone, prompt }).pipe(provided) : Effect.asSome(prompt)
         const token = yield* asked
         return Option.isSome(token) ? token.value : yield* renew(refusal, used)
       })
