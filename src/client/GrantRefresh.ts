@@ -248,8 +248,12 @@ const exchange = (options: ClientRegistration.Options, record: Record, entry: En
     return next
   })
 
-/** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
-const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/**
+ * Does something on a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it.
+ *
+ * @internal
+ */
+export const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(effect), Fiber.join))
 
 /**
