@@ -94,7 +94,7 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return yield* AuthorizationCode.complete(pending, response, client)
+        return AuthorizationCode.complete(pending, response, client)
       })
     return SignInSource.make(options, {
       ...need(options),

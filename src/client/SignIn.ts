@@ -95,15 +95,16 @@ export interface Request {
   readonly authentication: Readonly<Record<string, string>> | undefined
 }
 
+type Attempt<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+
 /**
- * How a person is asked, once that is ready.
+ * How a person is asked, once that is ready. It gives what is left to do when they have answered, which nothing interrupts:
+ * their answer serves once.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ask = (
-  request: Request
-) => Effect.Effect<StoredGrant.StoredGrant, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+export type Ask = (request: Request) => Attempt<Attempt<StoredGrant.StoredGrant>>
 
 /**
  * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26

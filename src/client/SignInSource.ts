@@ -149,7 +149,8 @@ export const make = (
           history = { ...history, stepUps }
         }
         // Once the person has said yes, the answer goes into the store.
-        const grant = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(ask(request)), held.replace))
+        const finish = yield* ask(request)
+        const grant = yield* GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {

@@ -52,6 +52,29 @@ const unsaved = Effect.gen(function* () {
   return { world, store, process, state, current }
 })
 
+describe("a person who has said yes", () => {
+  it.scoped("is not asked again because who asked was interrupted, or ended, before the token was there", () =>
+    Effect.gen(function* () {
+      for (const how of ["interrupted", "ended"]) {
+        const world = new World()
+        const store = yield* Process.memory
+        const held = gate()
+        world.faults.push(({ path }) => (path === "/token" ? held.opened : undefined))
+        const process = yield* Process.start(world, { store, attended: true })
+        const calling = yield* Effect.fork(process.call)
+        while (world.times("/token") === 0) yield* settle
+        const leaving = yield* Effect.fork(how === "ended" ? process.end : Fiber.interrupt(calling))
+        yield* settle
+        held.open()
+        yield* Fiber.join(leaving)
+        yield* Effect.zipRight(Fiber.interrupt(calling), process.end)
+        assert.strictEqual(yield* Process.run(world, { store, attended: true }), 200, how)
+        assert.lengthOf(world.prompts, 1, how)
+      }
+    })
+  )
+})
+
 describe("an answer that the store did not take", () => {
   it.scoped("is stored soon after the store is back, whether anybody calls or not", () =>
     Effect.gen(function* () {
