@@ -87,6 +87,7 @@ export const make = (
     const scope = yield* Effect.scope
     const store = yield* TokenStore.TokenStore
     const backOff = yield* BackOff.make
+    const refusals = yield* BackOff.makeRefusals
     const lease = yield* GrantRefresh.makeLease
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
     const stored = Effect.provideService(TokenStore.TokenStore, store)
@@ -203,7 +204,8 @@ export const make = (
           onFailure: (error) => (error._tag === "TokenRefused" ? Effect.ignore(reload) : Effect.void)
         })
       )
-      return flights(Redacted.value(grant.accessToken.value), run)
+      const of = Redacted.value(grant.accessToken.value)
+      return flights(of, refusals.guard(of, run))
     }
 
     const replace = (grant: StoredGrant.StoredGrant) =>
@@ -244,6 +246,7 @@ export const make = (
       reload,
       isDue: (grant, now) =>
         !backOff.isPaused(now) &&
+        !refusals.isPaused(Redacted.value(grant.accessToken.value), now) &&
         now >= (held !== undefined && AccessToken.isSame(held.grant.accessToken, grant.accessToken) ? held.dueAt : 0),
       refresh,
       replace,
