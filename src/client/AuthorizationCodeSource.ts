@@ -92,11 +92,11 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return yield* AuthorizationCode.complete(pending, response, client, options.serverProfiles)
+        return AuthorizationCode.complete(pending, response, client, options.serverProfiles)
       })
     return SignInSource.make(options, {
       ...need(options),
-      mayAsk: user.begin !== AuthorizeUser.forbidden,
+      mayAsk: user.mayAsk,
       ready: user.begin.pipe(
         Effect.tap(({ redirectUri }) => checkedRedirectUri(redirectUri)),
         withTrace,

@@ -27,14 +27,19 @@ export interface Prompt {
 
 /**
  * Asks a person for authorization. `begin` comes first, because a client can only register a redirect URI that is known,
- * and a port is known only once it is bound; what it holds is released with the scope, on interruption too.
+ * and a port is known only once it is bound; what it holds is released with the scope, on interruption too. `mayAsk`, true
+ * where it is absent, says whether it would fail with `PromptForbidden` at the moment: a program that may not ask does
+ * not wait for another one that does.
  *
  * @since 0.1.0
  * @category services
  */
 export class AuthorizeUser extends Context.Tag("effect-mcp-auth/client/AuthorizeUser")<
   AuthorizeUser,
-  { readonly begin: Effect.Effect<Prompt, AuthorizeUserError, Scope.Scope> }
+  {
+    readonly begin: Effect.Effect<Prompt, AuthorizeUserError, Scope.Scope>
+    readonly mayAsk?: Effect.Effect<boolean> | undefined
+  }
 >() {}
 
 const failure = (reason: AuthorizeUserError["reason"], detail: string, rule = "OAuth 2.1 section 4.1") =>
@@ -170,19 +175,13 @@ export const layerPaste = (options: {
   })
 
 /**
- * How {@link layerForbidden} begins.
- *
- * @internal
- */
-export const forbidden = Effect.fail(
-  failure("PromptForbidden", "a sign-in is needed, and this program may not ask for one")
-)
-
-/**
  * For work in the background: nobody is ever asked, and what would need a person fails with `PromptForbidden`. Tokens
  * that are held are still used and refreshed.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerForbidden: Layer.Layer<AuthorizeUser> = Layer.succeed(AuthorizeUser, { begin: forbidden })
+export const layerForbidden: Layer.Layer<AuthorizeUser> = Layer.succeed(AuthorizeUser, {
+  begin: Effect.fail(failure("PromptForbidden", "a sign-in is needed, and this program may not ask for one")),
+  mayAsk: Effect.succeed(false)
+})

@@ -65,7 +65,11 @@ export interface Refused {
   readonly description?: string | undefined
 }
 
-const ERROR = /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/
+/**
+ * One word of the characters of RFC 6749 §5.2; and not the reason of a status, such as `Not Found` or `Forbidden`, which
+ * gateways and frameworks put in the same place when the authorization server is not there.
+ */
+const ERROR = /^(?![A-Z][a-z]+$)[\x21\x23-\x5b\x5d-\x7e]+$/
 
 /**
  * The codes by which a server says that it is out of order, whatever status it found for them.

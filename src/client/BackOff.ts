@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
-import { TokenUnavailable } from "./ClientError.js"
+import { type TokenRefused, TokenUnavailable } from "./ClientError.js"
 
 /** Within a call: how often at most the request is made again, and for how long, in milliseconds. */
 const furtherAttempts = 2
@@ -17,6 +17,11 @@ const patience = 15_000
 /** Between calls, in seconds: without a `Retry-After`, and with one, because a wrong one would last for ever. */
 const longestPause = 60
 const longestRetryAfter = 3600
+
+/** In seconds. */
+const pauseAfter = (failures: number): number => Math.min(2 ** (failures - 1), longestPause)
+
+const isRefused = <E>(error: E | TokenRefused): error is TokenRefused => Predicate.isTagged(error, "TokenRefused")
 
 const isUnavailable = <E>(error: E | TokenUnavailable): error is TokenUnavailable =>
   Predicate.isTagged(error, "TokenUnavailable")
@@ -94,10 +99,7 @@ export const make: Effect.Effect<BackOff> = Effect.sync(() => {
   const remember = (error: TokenUnavailable) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const failures = (pause?.failures ?? 0) + 1
-      const seconds = Math.max(
-        Math.min(2 ** (failures - 1), longestPause),
-        Math.min(error.retryAfter ?? 0, longestRetryAfter)
-      )
+      const seconds = Math.max(pauseAfter(failures), Math.min(error.retryAfter ?? 0, longestRetryAfter))
       pause = { until: now + seconds * 1000, failures, error }
       return Effect.fail(paused(error, pause.until, now))
     })
@@ -114,6 +116,46 @@ export const make: Effect.Effect<BackOff> = Effect.sync(() => {
         if (pause !== undefined && now < pause.until) return Effect.fail(paused(pause.error, pause.until, now))
         const patient: Effect.Effect<A, E | TokenUnavailable, R> = Effect.zipLeft(patiently(request), reset)
         return Effect.catchIf(patient, isUnavailable, remember)
+      })
+  }
+})
+
+/**
+ * - `guard`: makes a request, and after a refusal none for the same, `of`, for a while: who asks meanwhile is told the same
+ * - `isPaused`: whether it would fail so at a time, in milliseconds since the epoch
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Refusals {
+  readonly guard: <A, E, R>(of: string, request: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TokenRefused, R>
+  readonly isPaused: (of: string, now: number) => boolean
+}
+
+/**
+ * Remembers the last refusal. A client that was disabled, or whose secret is wrong, does not ask with every call of its
+ * program; the pause doubles with each refusal, up to a minute.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeRefusals: Effect.Effect<Refusals> = Effect.sync(() => {
+  let last:
+    | { readonly of: string; readonly until: number; readonly failures: number; readonly error: TokenRefused }
+    | undefined
+
+  const remember = (of: string, error: TokenRefused) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const failures = last?.of === of ? last.failures + 1 : 1
+      last = { of, until: now + pauseAfter(failures) * 1000, failures, error }
+    })
+
+  return {
+    isPaused: (of, now) => last?.of === of && now < last.until,
+    guard: <A, E, R>(of: string, request: Effect.Effect<A, E, R>) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now): Effect.Effect<A, E | TokenRefused, R> => {
+        if (last?.of === of && now < last.until) return Effect.fail(last.error)
+        return Effect.tapError(request, (error) => (isRefused(error) ? remember(of, error) : Effect.void))
       })
   }
 })

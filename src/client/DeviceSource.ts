@@ -56,12 +56,11 @@ export const make = (
         Effect.tapErrorTag("TokenRefused", forget),
         Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } })
       )
-      return yield* StoredGrant.make(SignIn.terms(request, client, ""), issued)
+      return StoredGrant.make(SignIn.terms(request, client, ""), issued)
     })
 
   return SignInSource.make(options, {
     need: { grant: "urn:ietf:params:oauth:grant-type:device_code" },
-    mayAsk: true,
     ready: Effect.succeed(ask)
   })
 }

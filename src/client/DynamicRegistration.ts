@@ -116,8 +116,8 @@ const accept = (
     redirectUri,
     method,
     ...(response.client_secret ? { clientSecret: Redacted.make(response.client_secret) } : {}),
-    // Seconds in the response, 0 for never.
-    ...(expires && method !== "none" ? { secretExpiresAt: expires * 1000 } : {})
+    // Seconds in the response, 0 for never. Infinity could be stored, and not be read again.
+    ...(expires && method !== "none" ? { secretExpiresAt: Math.min(expires * 1000, Number.MAX_SAFE_INTEGER) } : {})
   }
 }
 

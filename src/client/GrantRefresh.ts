@@ -45,8 +45,10 @@ type Entry = TokenStore.Entry<StoredGrant.StoredGrant>
  *
  * - `read`: as it is stored, by whichever process
  * - `write`: replaces or removes what was read; `false` where somebody was faster
- * - `keep`: the same for the answer of a server, which comes only once: what cannot be written is kept in memory
- * - `lease`: the right to refresh it, or to give it up
+ * - `keep`: the same for the answer of a server, which comes only once: what cannot be written is kept in memory, and
+ *   `false` is the answer only where somebody has renewed or removed the grant
+ * - `lease`: the right to refresh it, or to give it up, and until when a request may be made by it, in milliseconds since
+ *   the epoch: later its answer might come when somebody else has the right
  *
  * @since 0.1.0
  * @category models
@@ -58,20 +60,28 @@ export interface Record {
     next: Option.Option<StoredGrant.StoredGrant>
   ) => Effect.Effect<boolean, TokenStoreError>
   readonly keep: (entry: Entry, next: StoredGrant.StoredGrant) => Effect.Effect<boolean>
-  readonly lease: (
-    grant: StoredGrant.StoredGrant
-  ) => Effect.Effect<Option.Option<TokenStore.Lease>, TokenStoreError, Scope.Scope>
+  readonly lease: (grant: StoredGrant.StoredGrant) => Effect.Effect<Option.Option<number>, TokenStoreError, Scope.Scope>
 }
 
 /**
- * How long a lease has to be: longer than a request can take, so that nobody presents a refresh token while the answer to
- * it may still come, and not much longer, because nobody can before the lease of a process that died is over.
+ * Leases for requests. They are longer than one can take, so that nobody presents a refresh token while the answer to it
+ * may still come, and not much longer, because nobody can before the lease of a process that died is over. What it gives is
+ * until when a request may be made.
  *
  * @since 0.1.0
- * @category constants
+ * @category constructors
  */
-export const leaseDuration: Effect.Effect<Duration.Duration> = Effect.map(FetchLimits, ({ timeout }) =>
-  Duration.times(timeout, 1.5)
+export const makeLease: Effect.Effect<
+  (store: TokenStore.VersionedStore, key: string) => Effect.Effect<Option.Option<number>, TokenStoreError, Scope.Scope>
+> = Effect.map(
+  FetchLimits,
+  ({ timeout }) =>
+    (store, key) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        const lease = yield* store.lease(key, Duration.times(timeout, 1.5))
+        return Option.as(lease, now + Duration.toMillis(timeout) / 2)
+      })
 )
 
 /**
@@ -126,7 +136,7 @@ export const ended = (grant: StoredGrant.StoredGrant): Effect.Effect<never, Toke
     : refused(grant, error, `${detail}; ${lostSince(answerLostAt)}`, answerLostAt)
 }
 
-const isInvalidClient = (error: RefreshError): boolean =>
+const isInvalidClient = (error: RefreshError | Again): boolean =>
   error._tag === "TokenRefused" && error.error === "invalid_client"
 
 /**
@@ -140,12 +150,17 @@ export interface Options {
   readonly serverProfiles: ServerProfile.ServerProfiles | undefined
 }
 
+/** A process that was suspended, or has a slow store, may have lost its lease without noticing. */
+const inTime = (until: number): Effect.Effect<void, Again> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => (now < until ? Effect.void : new Again()))
+
 /** Asks the server. A registration that is dead takes its grant along; one `invalid_client` is no proof of it, two are. */
 const ask = (
   { registration, serverProfiles }: Options,
   record: Record,
   marked: Entry,
-  refreshToken: Redacted.Redacted<string>
+  refreshToken: Redacted.Redacted<string>,
+  until: number
 ) =>
   Effect.gen(function* () {
     const { value: grant } = marked
@@ -155,13 +170,16 @@ const ask = (
     }
     const profile = ServerProfile.of(serverProfiles, grant.issuer)
     const scopes = ServerProfile.refreshScopes(profile, grant.accessToken.scopes, grant.requestedScopes)
-    const request = TokenEndpoint.request({
-      endpoint: grant.tokenEndpoint,
-      client: client.value,
-      profile,
-      granted: grant.accessToken.scopes,
-      grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource, scopes })
-    })
+    const request = Effect.zipRight(
+      inTime(until),
+      TokenEndpoint.request({
+        endpoint: grant.tokenEndpoint,
+        client: client.value,
+        profile,
+        granted: grant.accessToken.scopes,
+        grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource, scopes })
+      })
+    )
     const forget = Effect.zipRight(ClientRegistration.forget(client.value), record.write(marked, Option.none()))
     return yield* Effect.catchIf(request, isInvalidClient, () =>
       Effect.tapError(request, (error) =>
@@ -170,36 +188,20 @@ const ask = (
     )
   })
 
-/** The winner's grant where somebody was faster, else what is to be done with the record as it is. */
+/** The winner's grant where somebody was faster. */
 const unlessRenewed = <E>(
   record: Record,
   before: StoredGrant.StoredGrant,
-  orElse: (entry: Option.Option<Entry>) => Effect.Effect<StoredGrant.StoredGrant, E>
+  orElse: Effect.Effect<StoredGrant.StoredGrant, E>
 ): Effect.Effect<StoredGrant.StoredGrant, E | TokenStoreError> =>
   Effect.flatMap(record.read, (entry) =>
     Option.isSome(entry) && !AccessToken.isSame(entry.value.value.accessToken, before.accessToken)
       ? Effect.succeed(entry.value.value)
-      : orElse(entry)
-  )
-
-/** An answer comes once: it is kept, unless there is a newer one, or the grant was given up meanwhile. */
-const keep = (
-  record: Record,
-  entry: Entry,
-  next: StoredGrant.StoredGrant
-): Effect.Effect<StoredGrant.StoredGrant, TokenRefused | TokenStoreError> =>
-  Effect.flatMap(record.keep(entry, next), (kept) =>
-    kept
-      ? Effect.succeed(next)
-      : unlessRenewed(
-          record,
-          entry.value,
-          Option.match({ onNone: () => removed(next), onSome: (other) => keep(record, other, next) })
-        )
+      : orElse
   )
 
 /** What a failure means for the record that was marked. */
-const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant, error: RefreshError) =>
+const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant, error: RefreshError | Again) =>
   Effect.gen(function* () {
     // Whether the server has acted on it nobody knows: the mark stays.
     if (error._tag === "TokenUnavailable") return yield* Effect.fail(error)
@@ -218,10 +220,10 @@ const conclude = (record: Record, marked: Entry, before: StoredGrant.StoredGrant
     yield* Effect.logWarning(`The grant has ended: ${failure.detail}`)
     // The access token may serve until it expires; the refresh token never will again.
     const kept = yield* record.keep(marked, { ...rest, ended: end })
-    return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, () => Effect.fail(failure))
+    return yield* kept ? Effect.fail(failure) : unlessRenewed(record, before, Effect.fail(failure))
   })
 
-const exchange = (options: Options, record: Record, entry: Entry) =>
+const exchange = (options: Options, record: Record, entry: Entry, until: number) =>
   Effect.gen(function* () {
     const { value: before } = entry
     if (before.refreshToken === undefined) return yield* ended(before)
@@ -232,18 +234,23 @@ const exchange = (options: Options, record: Record, entry: Entry) =>
     const found = yield* record.read
     if (Option.isNone(found) || found.value.value.refreshing?.by !== by) return yield* new Again()
     const { value: marked } = found
-    const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken))
+    const issued = yield* Effect.either(ask(options, record, marked, before.refreshToken, until))
     if (issued._tag === "Left") return yield* conclude(record, marked, before, issued.left)
-    const kept = yield* keep(record, marked, yield* StoredGrant.renewed(before, issued.right))
-    const { lostScopes = [] } = kept.accessToken
+    const next = yield* StoredGrant.renewed(before, issued.right)
+    if (!(yield* record.keep(marked, next))) return yield* unlessRenewed(record, before, removed(next))
+    const { lostScopes = [] } = next.accessToken
     if (lostScopes.length > 0) {
       yield* Effect.logWarning(`A refresh has not brought back the scopes ${Scopes.render(lostScopes)}`)
     }
-    return kept
+    return next
   })
 
-/** On a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it. */
-const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+/**
+ * Does something on a fiber of its own, which nothing interrupts: not even the end of the program, which waits for it.
+ *
+ * @internal
+ */
+export const undisturbed = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.uninterruptible(Effect.flatMap(Effect.forkDaemon(effect), Fiber.join))
 
 /**
@@ -271,10 +278,10 @@ export const refresh = (
       const { value: current } = entry.value
       const isOther = !AccessToken.isSame(current.accessToken, grant.accessToken)
       if (isOther && !AccessToken.isExpired(current.accessToken, yield* Clock.currentTimeMillis)) return current
-      const isElsewhere = StoredGrant.key(current, undefined) !== StoredGrant.key(leased, undefined)
+      const isElsewhere = !StoredGrant.isSamePlace(current, leased)
       leased = current
       if (Option.isNone(lease) || isElsewhere) return yield* new Again()
-      return yield* undisturbed(exchange(options, record, entry.value))
+      return yield* undisturbed(exchange(options, record, entry.value, lease.value))
     }).pipe(
       Effect.scoped,
       Effect.retry({ while: (error) => error._tag === "Again", schedule: lookAgain }),

@@ -130,7 +130,7 @@ export const importGrant = (
     const present = yield* StoredGrant.find(owner)
     if (Option.isSome(present)) {
       const { value: before } = present.value
-      if (StoredGrant.key(before, owner.user) !== StoredGrant.key(grant, owner.user)) yield* refuse("OtherGrant")
+      if (!StoredGrant.isSamePlace(before, grant)) yield* refuse("OtherGrant")
       else if (before.issuedAt > grant.issuedAt) yield* refuse("Newer")
     }
     if (registration !== undefined) {

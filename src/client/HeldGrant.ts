@@ -8,6 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import * as SingleFlight from "../discovery/SingleFlight.js"
@@ -59,9 +60,17 @@ export interface HeldGrant {
   ) => Effect.Effect<Option.Option<A>, E | TokenStoreError>
 }
 
+type Entry = TokenStore.Entry<StoredGrant.StoredGrant>
+
+/** Soon, then twice a minute, for as long as it takes. */
+const untilSaved = Schedule.exponential("1 second").pipe(
+  Schedule.union(Schedule.spaced("30 seconds")),
+  Schedule.jittered
+)
+
 /** What could not be written, as it is, and how to try again. */
 interface Unsaved {
-  readonly entry: TokenStore.Entry<StoredGrant.StoredGrant>
+  readonly entry: Entry
   readonly save: Effect.Effect<unknown, TokenStoreError>
 }
 
@@ -77,9 +86,11 @@ export const make = (
 ): Effect.Effect<HeldGrant, never, GuardedHttp.GuardedHttp | TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
     const http = yield* GuardedHttp.GuardedHttp
+    const scope = yield* Effect.scope
     const store = yield* TokenStore.TokenStore
     const backOff = yield* BackOff.make
-    const leaseDuration = yield* GrantRefresh.leaseDuration
+    const refusals = yield* BackOff.makeRefusals
+    const lease = yield* GrantRefresh.makeLease
     const margin = Duration.toMillis(options.refreshMargin ?? "30 seconds")
     const stored = Effect.provideService(TokenStore.TokenStore, store)
 
@@ -97,17 +108,23 @@ export const make = (
         held = { grant, dueAt }
       })
 
-    const save = ({ save }: Unsaved) =>
-      Effect.tap(save, () =>
+    const save = (kept: Unsaved) =>
+      Effect.tap(kept.save, () =>
         Effect.sync(() => {
-          unsaved = undefined
+          if (unsaved === kept) unsaved = undefined
         })
       )
 
+    const saveAny = Effect.suspend(() => (unsaved === undefined ? Effect.void : save(unsaved)))
+
     const postpone = (next: Unsaved, error: TokenStoreError) =>
       Effect.suspend(() => {
+        const isTried = unsaved !== undefined
         unsaved = next
-        return Effect.logWarning("A grant could not be stored, and is kept in memory", error)
+        return Effect.zipRight(
+          Effect.logWarning(`A grant could not be stored, and is kept in memory: ${error.message}`),
+          isTried ? Effect.void : Effect.forkIn(Effect.interruptible(Effect.retry(saveAny, untilSaved)), scope)
+        )
       })
 
     const find = stored(StoredGrant.find(options))
@@ -134,23 +151,35 @@ export const make = (
     const keyOf = (grant: StoredGrant.StoredGrant) => StoredGrant.key(grant, options.user)
 
     const write: GrantRefresh.Record["write"] = ({ value, version }, next) =>
-      stored(StoredGrant.grants.write(keyOf(value), { expected: Option.some(version), value: next }))
+      Effect.flatMap(keyOf(value), (key) =>
+        stored(StoredGrant.grants.write(key, { expected: Option.some(version), value: next }))
+      )
+
+    /** An answer comes once: it stands, unless there is a newer one or the grant was given up, whoever has marked it. */
+    const insist = (entry: Entry, next: StoredGrant.StoredGrant): Effect.Effect<boolean, TokenStoreError> =>
+      Effect.flatMap(write(entry, Option.some(next)), (isWritten) =>
+        isWritten
+          ? Effect.succeed(true)
+          : Effect.flatMap(find, (found) =>
+              Option.isSome(found) && AccessToken.isSame(found.value.value.accessToken, entry.value.accessToken)
+                ? insist(found.value, next)
+                : Effect.succeed(false)
+            )
+      )
 
     const record: GrantRefresh.Record = {
       read,
       write,
       keep: (entry, next) => {
-        const saved = write(entry, Option.some(next))
+        const saved = insist(entry, next)
         return Effect.catchAll(saved, (error) =>
           Effect.as(postpone({ entry: { value: next, version: entry.version }, save: saved }, error), true)
         )
       },
-      lease: (grant) => store.lease(`${keyOf(grant)}/refresh`, leaseDuration)
+      lease: (grant) => Effect.flatMap(keyOf(grant), (key) => lease(store, `${key}/refresh`))
     }
 
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => (unsaved === undefined ? Effect.void : Effect.ignore(save(unsaved))))
-    )
+    yield* Effect.addFinalizer(() => Effect.ignore(saveAny))
     // Ended before what comes above: a refresh that is under way is waited for, and what it brings is stored.
     const flights = yield* SingleFlight.keyed<StoredGrant.StoredGrant, GrantRefresh.RefreshError>({
       abandoned: "Finish"
@@ -177,7 +206,8 @@ export const make = (
           onFailure: (error) => (error._tag === "TokenRefused" ? Effect.ignore(reload) : Effect.void)
         })
       )
-      return flights(Redacted.value(grant.accessToken.value), run)
+      const of = Redacted.value(grant.accessToken.value)
+      return flights(of, refusals.guard(of, run))
     }
 
     const replace = (grant: StoredGrant.StoredGrant) =>
@@ -218,6 +248,7 @@ export const make = (
       reload,
       isDue: (grant, now) =>
         !backOff.isPaused(now) &&
+        !refusals.isPaused(Redacted.value(grant.accessToken.value), now) &&
         now >= (held !== undefined && AccessToken.isSame(held.grant.accessToken, grant.accessToken) ? held.dueAt : 0),
       refresh,
       replace,

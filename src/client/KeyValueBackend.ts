@@ -27,8 +27,24 @@ const Record = Schema.parseJson(
 const decode = Schema.decodeOption(Record)
 const encode = Schema.encodeSync(Record)
 
+/** When what expires does, by name: a `KeyValueStore` cannot be listed. */
+const Expiring = Schema.parseJson(
+  Schema.Struct({
+    schemaVersion: Schema.Literal(1),
+    names: Schema.Record({ key: Schema.String, value: Schema.Number })
+  })
+)
+
+const decodeExpiring = Schema.decodeOption(Expiring)
+const encodeExpiring = Schema.encodeSync(Expiring)
+
+const expiring = "mcp-auth-expiring"
+
+/** How many records are swept away by one write at most: more than one writes, and nobody waits for all of them. */
+const sweptAtOnce = 20
+
 /**
- * A record per entry, under a hash of its key.
+ * A record per entry, under a hash of its key; those that have expired are removed when others that expire are written.
  *
  * @since 0.1.0
  * @category constructors
@@ -49,6 +65,29 @@ export const make = (keyValueStore: KeyValueStore.KeyValueStore): Effect.Effect<
           storeFails(operation, key, `the key-value store cannot be used: ${error.message}`, { cause: error })
         )
       )
+
+    const isOver = (name: string, now: number) =>
+      Effect.map(keyValueStore.get(name), (text) =>
+        Option.exists(Option.flatMap(text, decode), ({ expiresAt = Number.POSITIVE_INFINITY }) => expiresAt <= now)
+      )
+
+    /** Notes when a record is going to expire, before it is there, and removes some of those that have. */
+    const expires = (name: string, expiresAt: number) =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        // A list that was cut is made anew: only what stood in nothing but it is left over.
+        const listed = Option.flatMap(yield* keyValueStore.get(expiring), decodeExpiring)
+        const names = Option.match(listed, { onNone: () => ({}), onSome: ({ names }) => names })
+        const rest = new Map(Object.entries<number>(names))
+        const over = [...rest].filter(([other, time]) => time <= now && other !== name).slice(0, sweptAtOnce)
+        for (const [other] of over) {
+          // It may have been written again, to expire later or not at all.
+          if (yield* isOver(other, now)) yield* keyValueStore.remove(other)
+          rest.delete(other)
+        }
+        const next = Object.fromEntries(rest.set(name, expiresAt))
+        yield* keyValueStore.set(expiring, encodeExpiring({ schemaVersion: 1, names: next }))
+      })
 
     const readable = (text: string, key: string) => Option.filter(decode(text), (record) => record.key === key)
 
@@ -78,14 +117,20 @@ export const make = (keyValueStore: KeyValueStore.KeyValueStore): Effect.Effect<
             if (found !== undefined) yield* named("write", key, keyValueStore.remove)
             return true
           }
+          const expiry = expiryOf(write)
           const record = encode({
             schemaVersion: 1,
             key,
             version: crypto.randomUUID(),
             value: Redacted.value(value.value),
-            ...expiryOf(write)
+            ...expiry
           })
-          yield* named("write", key, (name) => keyValueStore.set(name, record))
+          yield* named("write", key, (name) =>
+            Effect.zipRight(
+              expiry.expiresAt === undefined ? Effect.void : expires(name, expiry.expiresAt),
+              keyValueStore.set(name, record)
+            )
+          )
           return true
         }).pipe(turn.withPermits(1), Effect.uninterruptible),
       setAside: (key) =>

@@ -32,6 +32,9 @@ export const makeLeases: Effect.Effect<VersionedStore["lease"]> = Effect.sync(()
     )
 })
 
+/** How often what has expired is looked for, in milliseconds. */
+const sweepEvery = 60_000
+
 /**
  * An empty store.
  *
@@ -47,6 +50,13 @@ export const make: Effect.Effect<VersionedStore> = Effect.map(makeLeases, (lease
     entries.delete(key)
     return undefined
   }
+  let sweptAt = 0
+  // Nobody asks again for a sign-in that was broken off.
+  const sweep = (now: number) => {
+    if (Math.abs(now - sweptAt) < sweepEvery) return
+    sweptAt = now
+    for (const key of entries.keys()) current(key, now)
+  }
   return {
     lease,
     read: (key) =>
@@ -55,6 +65,7 @@ export const make: Effect.Effect<VersionedStore> = Effect.map(makeLeases, (lease
       ),
     write: (key, { expected, value, ...write }) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
+        sweep(now)
         if (current(key, now)?.version !== Option.getOrUndefined(expected)) return false
         if (Option.isNone(value)) entries.delete(key)
         else entries.set(key, { value: value.value, version: String(++count), ...expiryOf(write) })

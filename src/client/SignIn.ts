@@ -98,15 +98,16 @@ export interface Request {
   readonly authentication: Readonly<Record<string, string>> | undefined
 }
 
+type Attempt<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+
 /**
- * How a person is asked, once that is ready.
+ * How a person is asked, once that is ready. It gives what is left to do when they have answered, which nothing interrupts:
+ * their answer serves once.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ask = (
-  request: Request
-) => Effect.Effect<StoredGrant.StoredGrant, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+export type Ask = (request: Request) => Attempt<Attempt<StoredGrant.StoredGrant>>
 
 /**
  * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26
@@ -121,14 +122,15 @@ export interface Need {
 }
 
 /**
- * A way of signing in. `mayAsk` is false where `ready` is known to fail because nobody may be asked. `ready` comes before anything is looked up, and fails where nobody can be asked; what it holds,
- * such as a port, it holds until the person has answered.
+ * A way of signing in. `mayAsk` says whether anybody may be asked at all, true by default: who may not waits for no other
+ * process that does. `ready` comes before anything is looked up, and fails where nobody can be asked; what it holds, such
+ * as a port, it holds until the person has answered.
  *
  * @since 0.1.0
  * @category models
  */
 export interface SignIn extends Need {
-  readonly mayAsk: boolean
+  readonly mayAsk?: Effect.Effect<boolean> | undefined
   readonly ready: Effect.Effect<Ask, AuthorizeUserError, Scope.Scope>
 }
 

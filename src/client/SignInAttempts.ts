@@ -41,7 +41,7 @@ export interface Owner {
   readonly user: string
 }
 
-const keyOf = ({ endpoint, user }: Owner): string => TokenStore.key("attempts", endpoint, user)
+const keyOf = ({ endpoint, user }: Owner): Effect.Effect<string> => TokenStore.keyFor(user, "attempts", endpoint)
 
 /** As long as `StepUpAttempts` remembers anything. */
 const remembered = Duration.toMillis("1 hour")
@@ -50,9 +50,9 @@ const update = (
   owner: Owner,
   f: (known: Option.Option<StepUpAttempts.StepUpAttempts>, now: number) => Option.Option<StepUpAttempts.StepUpAttempts>
 ) =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+  Effect.flatMap(Effect.zip(keyOf(owner), Clock.currentTimeMillis), ([key, now]) =>
     records.modify(
-      keyOf(owner),
+      key,
       (known) => Option.map(f(known, now), (attempts) => ({ schemaVersion: 1, ...attempts })),
       now + remembered
     )
@@ -78,7 +78,7 @@ export const check = (
   required: SignInRequired
 ): Effect.Effect<void, AccessRefused | TokenStoreError, TokenStore.TokenStore> =>
   Effect.gen(function* () {
-    const entry = yield* records.read(keyOf(owner))
+    const entry = yield* Effect.flatMap(keyOf(owner), records.read)
     if (Option.isNone(entry)) return
     const operation = operationOf(required)
     const detail = StepUpAttempts.exhausted(entry.value.value, operation, yield* Clock.currentTimeMillis)

@@ -149,7 +149,8 @@ export const make = (
           history = { ...history, stepUps }
         }
         // Once the person has said yes, the answer goes into the store.
-        const grant = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(ask(request)), held.replace))
+        const finish = yield* ask(request)
+        const grant = yield* GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {
@@ -205,7 +206,8 @@ export const make = (
         const before = yield* held.get
         const isDone = Effect.map(held.reload, (now) => !isSame(before, now))
         // Who may not ask waits for nobody who does.
-        const asked = way.mayAsk ? SignInTurn.ask(owner, { isDone, prompt }).pipe(provided) : Effect.asSome(prompt)
+        const mayAsk = yield* way.mayAsk ?? Effect.succeed(true)
+        const asked = mayAsk ? SignInTurn.ask(owner, { isDone, prompt }).pipe(provided) : Effect.asSome(prompt)
         const token = yield* asked
         return Option.isSome(token) ? token.value : yield* renew(refusal, used)
       })

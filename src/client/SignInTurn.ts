@@ -57,7 +57,7 @@ const enter = (key: string, by: string) =>
 /** Takes the turn, for as long as the scope lives; `false` where another has it. */
 const take = ({ endpoint, user }: Owner): Effect.Effect<boolean, never, TokenStore.TokenStore | Scope.Scope> =>
   Effect.gen(function* () {
-    const key = TokenStore.key("sign-in-turn", endpoint, ...(user === undefined ? [] : [user]))
+    const key = yield* TokenStore.keyFor(user, "sign-in-turn", endpoint)
     const by = yield* Effect.sync(() => crypto.randomUUID())
     const leave = mine(key, by, ({ version }) =>
       turns.write(key, { expected: Option.some(version), value: Option.none() })

@@ -152,17 +152,26 @@ export const grants = TokenStore.records(StoredGrant)
 
 const pointers = TokenStore.records(Pointer)
 
+/** Whom a grant is with: one of each at a time, for each user. */
+type Parties = Pick<Terms, "issuer" | "clientId" | "resource">
+
 /**
- * The key of a grant: issuer, client, resource and, where one process serves several people, the user.
+ * The key of a grant: issuer, client, resource and, where one process serves several people, a digest of the user.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const key = (
-  grant: { readonly issuer: string; readonly clientId: string; readonly resource: string },
-  user: string | undefined
-): string =>
-  TokenStore.key("grant", grant.issuer, grant.clientId, grant.resource, ...(user === undefined ? [] : [user]))
+export const key = ({ clientId, issuer, resource }: Parties, user: string | undefined): Effect.Effect<string> =>
+  TokenStore.keyFor(user, "grant", issuer, clientId, resource)
+
+/**
+ * Whether two grants of a user have the same {@link key}.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isSamePlace = (left: Parties, right: Parties): boolean =>
+  left.issuer === right.issuer && left.clientId === right.clientId && left.resource === right.resource
 
 /**
  * Whose grant: that of an endpoint, as its URL was configured, and of a user where one process serves several.
@@ -175,8 +184,7 @@ export interface Owner {
   readonly user?: string | undefined
 }
 
-const pointerKey = ({ endpoint, user }: Owner): string =>
-  TokenStore.key("endpoint", endpoint, ...(user === undefined ? [] : [user]))
+const pointerKey = ({ endpoint, user }: Owner): Effect.Effect<string> => TokenStore.keyFor(user, "endpoint", endpoint)
 
 /**
  * The grant of an endpoint, if there is one.
@@ -188,7 +196,7 @@ export const find = (
   owner: Owner
 ): Effect.Effect<Option.Option<TokenStore.Entry<StoredGrant>>, TokenStoreError, TokenStore.TokenStore> =>
   Effect.flatMap(
-    pointers.read(pointerKey(owner)),
+    Effect.flatMap(pointerKey(owner), pointers.read),
     Option.match({
       onNone: () => Effect.succeedNone,
       onSome: ({ value }) => grants.read(value.grant)
@@ -205,25 +213,25 @@ export const find = (
 export const replace = (
   owner: Owner,
   grant: StoredGrant
-): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
-  const at = key(grant, owner.user)
-  return persist(
-    pointerKey(owner),
-    Effect.gen(function* () {
+): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
+  Effect.gen(function* () {
+    const at = yield* key(grant, owner.user)
+    const pointing = yield* pointerKey(owner)
+    const once = Effect.gen(function* () {
       yield* grants.modify(at, () => Option.some(grant))
-      const before = yield* pointers.modify(pointerKey(owner), () => Option.some({ schemaVersion: 1, grant: at }))
+      const before = yield* pointers.modify(pointing, () => Option.some({ schemaVersion: 1, grant: at }))
       const place = Option.match(before, { onNone: () => at, onSome: ({ value }) => value.grant })
       if (place === at) return
       const replaced = yield* grants.read(place)
-      const pointer = yield* pointers.read(pointerKey(owner))
+      const pointer = yield* pointers.read(pointing)
       if (Option.isNone(replaced) || Option.isNone(pointer) || pointer.value.value.grant === place) return
       yield* grants.write(place, { expected: Option.some(replaced.value.version), value: Option.none() })
       // Somebody may have signed in there again at that very moment, and what they point at would be gone.
-      const now = yield* pointers.read(pointerKey(owner))
+      const now = yield* pointers.read(pointing)
       if (Option.isSome(now) && Option.isNone(yield* grants.read(now.value.value.grant))) return yield* new Overtaken()
     })
-  )
-}
+    yield* persist(pointing, once)
+  })
 
 /**
  * Removes the grant of an endpoint, and what points at it.
@@ -231,20 +239,20 @@ export const replace = (
  * @since 0.1.0
  * @category combinators
  */
-export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> => {
-  const at = pointerKey(owner)
-  return persist(
-    at,
-    Effect.flatMap(
-      pointers.read(at),
-      Option.match({
-        onNone: () => Effect.void,
-        onSome: ({ value, version }) =>
-          grants.modify(value.grant, Option.none).pipe(
-            Effect.zipRight(pointers.write(at, { expected: Option.some(version), value: Option.none() })),
-            Effect.flatMap((removed) => (removed ? Effect.void : new Overtaken()))
-          )
-      })
+export const remove = (owner: Owner): Effect.Effect<void, TokenStoreError, TokenStore.TokenStore> =>
+  Effect.flatMap(pointerKey(owner), (at) =>
+    persist(
+      at,
+      Effect.flatMap(
+        pointers.read(at),
+        Option.match({
+          onNone: () => Effect.void,
+          onSome: ({ value, version }) =>
+            grants.modify(value.grant, Option.none).pipe(
+              Effect.zipRight(pointers.write(at, { expected: Option.some(version), value: Option.none() })),
+              Effect.flatMap((removed) => (removed ? Effect.void : new Overtaken()))
+            )
+        })
+      )
     )
   )
-}

@@ -140,9 +140,12 @@ const unusable = (detail: string): Judged => ({ _tag: "Unusable", detail })
 /** What can stand in a header (RFC 6749 appendix A.12). */
 const TOKEN = /^[\x21-\x7e]+$/
 
+/** In seconds. A time that is no number any more could be stored, and not be read again. */
+const longest = Number.MAX_SAFE_INTEGER / 1_000_000
+
 const seconds = (value: unknown): number | undefined => {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
-  return typeof number === "number" && Number.isFinite(number) && number >= 0 ? number : undefined
+  return typeof number === "number" && Number.isFinite(number) && number >= 0 ? Math.min(number, longest) : undefined
 }
 
 /**

@@ -24,6 +24,7 @@ import * as MemoryBackend from "./MemoryBackend.js"
 import {
   type Entry,
   moveAside,
+  nameOf,
   Overtaken,
   persist,
   storeFails,
@@ -89,6 +90,20 @@ const encodePart = (part: string): string =>
  * ```
  */
 export const key = (...parts: ReadonlyArray<string>): string => parts.map(encodePart).join("/")
+
+/**
+ * A {@link key} that ends in a user, where there is one: as a digest, because a key stands in errors, and beside what is
+ * encrypted.
+ *
+ * @internal
+ */
+export const keyFor = (user: string | undefined, ...parts: ReadonlyArray<string>): Effect.Effect<string> =>
+  user === undefined
+    ? Effect.succeed(key(...parts))
+    : Effect.map(
+        Effect.promise(() => nameOf(user)),
+        (name) => key(...parts, name)
+      )
 
 /**
  * The store as a store of one kind of record, as JSON. An entry that cannot be read as one is a `TokenStoreError` that
@@ -243,7 +258,7 @@ export const layerFileInsecurePlaintext = (options: {
 /**
  * Keeps everything in a `KeyValueStore`, encrypted, for **one process at a time**: a `KeyValueStore` has no
  * compare-and-swap, so writes are atomic, and leases exclusive, between the fibers of this process only. Whether a write
- * survives a crash is up to that store, and what has expired stays there until its key is written again.
+ * survives a crash is up to that store. What has expired is removed bit by bit, as others that expire are written.
  *
  * @since 0.1.0
  * @category layers

@@ -50,6 +50,8 @@ export interface Lease {
 /**
  * A store of secrets under string keys.
  *
+ * Keys stand in errors. Those of this package name issuers, clients and resources, and never a user.
+ *
  * - `read` gives the entry and its version.
  * - `write` answers `false`, and changes nothing, where the version is another than expected by now. Where it fails, it may
  *   have happened, or happen yet: read again.
@@ -155,7 +157,7 @@ export const expiryOf = ({ expiresAt }: Pick<Write<never>, "expiresAt">): { read
   expiresAt !== undefined && Number.isFinite(expiresAt) ? { expiresAt: Math.ceil(expiresAt) } : {}
 
 /**
- * What is left to do where a lease cannot be given back. The key may name a user, and is not logged.
+ * What is left to do where a lease cannot be given back.
  *
  * @internal
  */

@@ -30,6 +30,7 @@ import {
   RegistrationFailed
 } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
+import * as GrantRefresh from "./GrantRefresh.js"
 import * as PendingSignIn from "./PendingSignIn.js"
 import * as ReturnTo from "./ReturnTo.js"
 import * as SignIn from "./SignIn.js"
@@ -43,8 +44,8 @@ import { WebSignInError } from "./WebSignInError.js"
 /**
  * What the application is, for all of its users and all of the MCP servers that they sign in at. `redirectUri` is where
  * it receives answers, an https URL (or http on loopback), and unless `reachOf` says otherwise what is fetched for a user
- * goes no further than that is: the public network, or loopback for an application on loopback; `lifetime` is how long an answer is waited for, 10 minutes by
- * default. The others are those of `TokenSource.layerAuthorizationCode`.
+ * goes no further than that is: the public network, or loopback. `lifetime` is how long an answer is waited for, 10
+ * minutes by default. The others are those of `TokenSource.layerAuthorizationCode`.
  *
  * @since 0.1.0
  * @category models
@@ -123,8 +124,8 @@ export interface Completed {
 /**
  * - `begin`: discovers, registers, makes the request, and remembers it
  * - `complete`: judges the answer by what was remembered, exchanges the code, and stores the grant. It succeeds once for
- *   a sign-in, whatever process it is called in, and once it has begun to it goes on when its caller is interrupted: the
- *   code is used up by then
+ *   a sign-in, whatever process it is called in. Once it has begun to, it goes on when its caller is interrupted, and the
+ *   end of the service waits for it: the code is used up by then
  * - `source`: the tokens of one user for one resource. It refreshes, asks nobody, and fails with `SignInRequired` where
  *   somebody has to be asked; {@link layerTokenSource} provides it
  *
@@ -169,11 +170,10 @@ export const make = (
   HttpClient.HttpClient | TokenStore.TokenStore | Scope.Scope
 > =>
   Effect.gen(function* () {
-    const { redirectUri, registration = {}, serverProfiles } = options
+    const { reachOf = [options.redirectUri], redirectUri, registration = {}, serverProfiles } = options
     yield* AuthorizationCodeSource.checkedRedirectUri(redirectUri)
     const lifetime = Duration.decode(options.lifetime ?? "10 minutes")
     // Which server it is a user may say: what is fetched on the way to a token goes no further than the application is.
-    const { reachOf = [redirectUri] } = options
     const http = yield* GuardedHttp.make({ configured: reachOf })
     const store = yield* TokenStore.TokenStore
     const provided = <A, E>(effect: Effect.Effect<A, E, GuardedHttp.GuardedHttp | TokenStore.TokenStore>) =>
@@ -236,7 +236,7 @@ export const make = (
       Effect.gen(function* () {
         const { pending, take } = yield* PendingSignIn.find(arrival)
         yield* Effect.annotateCurrentSpan({ issuer: pending.request.terms.issuer })
-        const run = Effect.zipRight(take, finish(pending, arrival.parameters))
+        const run = GrantRefresh.undisturbed(Effect.zipRight(take, finish(pending, arrival.parameters)))
         // A run of its own for each arrival: of two, one is to win and the other to hear of it, here as anywhere.
         return yield* flights(Base64Url.random(16), provided(run))
       }).pipe(provided, Effect.withSpan("WebSignIn.complete", { captureStackTrace: false }))

@@ -504,7 +504,10 @@ describe("refresh", () => {
       yield* Effect.gen(function* () {
         yield* status
         const clientId = world.prompts[0]?.searchParams.get("client_id") ?? ""
-        const before = StoredGrant.grants.read(StoredGrant.key({ issuer, clientId, resource: endpoint }, undefined))
+        const before = Effect.flatMap(
+          StoredGrant.key({ issuer, clientId, resource: endpoint }, undefined),
+          StoredGrant.grants.read
+        )
         assert.isTrue(Option.isSome(yield* before))
         world.issuers = ["https://new.example"]
         for (const token of world.tokens.values()) token.active = false

@@ -117,6 +117,57 @@ describe("between calls", () => {
   )
 })
 
+describe("a refusal that may pass", () => {
+  const refusing = Effect.gen(function* () {
+    const world = new World()
+    const store = yield* Process.memory
+    yield* Process.run(world, { store, attended: true })
+    yield* TestClock.adjust("2 hours")
+    world.faults.push(({ path }) =>
+      path === "/token" ? Response.json({ error: "unauthorized_client" }, { status: 400 }) : undefined
+    )
+    const process = yield* Process.start(world, { store })
+    const refused = Effect.map(Effect.flip(process.call), (error) => error._tag)
+    return { world, store, process, refused, asked: () => world.times("/token") }
+  })
+
+  it.scoped("is not asked for with every call, less and less often, and is over within a minute of its end", () =>
+    Effect.gen(function* () {
+      const { asked, process, refused, world } = yield* refusing
+      const before = asked()
+      for (let call = 0; call < 20; call++) assert.strictEqual(yield* refused, "SignInRequired")
+      assert.strictEqual(asked() - before, 1)
+      for (let second = 0; second < 120; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* refused
+      }
+      assert.isAtMost(asked() - before, 8)
+      world.faults.pop()
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* process.call, 200)
+      yield* process.end
+    })
+  )
+
+  it.scoped("says nothing of another grant, nor of what another process has brought", () =>
+    Effect.gen(function* () {
+      const { process, refused, store, world } = yield* refusing
+      for (let call = 0; call < 5; call++) {
+        yield* refused
+        yield* TestClock.adjust("10 seconds")
+      }
+      yield* refused
+      world.faults.pop()
+      assert.strictEqual(yield* Process.run(world, { store }), 200)
+      assert.strictEqual(yield* process.call, 200)
+      // The refresh token is another one by now.
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual(yield* process.call, 200)
+      yield* process.end
+    })
+  )
+})
+
 describe("Retry-After", () => {
   it.scoped("as a date is as good as in seconds", () =>
     Effect.gen(function* () {

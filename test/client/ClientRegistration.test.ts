@@ -195,6 +195,20 @@ describe("dynamic registration", () => {
     }).pipe(Effect.provide(TokenStore.layerMemory))
   )
 
+  it.effect("whatever expiry of its secret it says, what is kept can be read again", () =>
+    Effect.gen(function* () {
+      const world = answering({
+        client_secret: "s",
+        client_secret_expires_at: 1e306,
+        token_endpoint_auth_method: "client_secret_basic"
+      })
+      const registered = ClientRegistration.obtain({}, metadata, redirectUri).pipe(Effect.provide(world.layerHttp))
+      yield* registered
+      assert.deepStrictEqual(yield* registered, yield* registered)
+      assert.strictEqual(world.times("/reg"), 1)
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
   it.effect("R-01: the initial access token goes to the registration endpoint alone", () =>
     Effect.gen(function* () {
       const world = new World()

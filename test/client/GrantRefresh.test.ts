@@ -227,6 +227,81 @@ describe("a lease that ran out while the holder lived", () => {
   )
 })
 
+describe("a process that was suspended", () => {
+  /** As seen by one that sleeps when the store has answered and before it has heard of it: the verb of the grant that is its `nth`. */
+  const drowsy = (inner: Process.Options["store"], nth: number): Process.Options["store"] => {
+    let count = 0
+    const verb =
+      <A extends ReadonlyArray<unknown>, B, E, R>(run: (key: string, ...args: A) => Effect.Effect<B, E, R>) =>
+      (key: string, ...args: A) =>
+        key.startsWith("grant/") && ++count === nth
+          ? Effect.zipLeft(run(key, ...args), Effect.sleep("1 minute"))
+          : run(key, ...args)
+    return { read: verb(inner.read), write: verb(inner.write), lease: verb(inner.lease) }
+  }
+
+  it.scoped("presents no refresh token that another one may have used meanwhile, wherever it slept", () =>
+    Effect.gen(function* () {
+      let slept = 0
+      for (let nth = 1; nth < 12; nth++) {
+        const world = new World()
+        const store = yield* Process.memory
+        yield* expired(world, store)
+        const sleeper = yield* Process.start(world, { store: drowsy(store, nth) })
+        const calling = yield* Effect.fork(sleeper.call)
+        yield* passing("20 seconds", 4)
+        if ((yield* Fiber.poll(calling))._tag === "None") slept++
+        const other = yield* Effect.fork(Process.run(world, { store }))
+        yield* passing("1 minute", 60)
+        assert.strictEqual(yield* Fiber.join(other), 200, `verb ${nth}`)
+        assert.strictEqual(yield* Fiber.join(calling), 200, `verb ${nth}`)
+        const presented = refreshes(world).map(({ form }) => form.get("refresh_token"))
+        assert.deepStrictEqual([...new Set(presented)], presented, `verb ${nth}`)
+        assert.isUndefined(Option.getOrThrow(yield* stored(store)).refreshing)
+        yield* sleeper.end
+      }
+      assert.isAtLeast(slept, 4)
+    })
+  )
+
+  it.scoped("nor does one that is told invalid_client late, and asks once more", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const store = yield* Process.memory
+      yield* expired(world, store)
+      const answers = [gate(), gate()] as const
+      world.faults.push(async ({ form, path }) => {
+        if (path !== "/token") return undefined
+        if (refreshes(world).length === 1) {
+          await answers[0].opened
+          return Response.json({ error: "invalid_client" }, { status: 401 })
+        }
+        const spent = world.refreshTokens.get(form.get("refresh_token") ?? "")
+        if (spent?.active !== true) return undefined
+        spent.active = false
+        const issued = world.issue(spent.scopes)
+        await answers[1].opened
+        return Response.json(issued)
+      })
+      const slow = yield* Process.start(world, { store })
+      const calling = yield* Effect.fork(slow.call)
+      while (refreshes(world).length === 0) yield* settle
+      yield* passing("8 seconds")
+      answers[0].open()
+      while (refreshes(world).length === 1) yield* passing("50 millis", 1)
+      yield* passing("8 seconds")
+      const other = yield* Effect.fork(Process.run(world, { store }))
+      yield* passing("1 second")
+      answers[1].open()
+      assert.strictEqual(yield* Fiber.join(calling), 200)
+      yield* passing("1 second")
+      assert.strictEqual(yield* Fiber.join(other), 200)
+      assert.lengthOf(refreshes(world), 2)
+      yield* slow.end
+    })
+  )
+})
+
 describe("a pause", () => {
   it.scoped("does not keep a process from what another one has brought", () =>
     Effect.gen(function* () {

@@ -2,8 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { ClientError, TokenStore } from "../../src/client/index.js"
+import * as TestClock from "effect/TestClock"
+import { AuthorizeUser, ClientError, TokenStore } from "../../src/client/index.js"
 import * as SignInTurn from "../../src/client/SignInTurn.js"
 import * as Process from "./fixtures/Process.js"
 import { passing, settle } from "./fixtures/time.js"
@@ -83,13 +85,61 @@ describe("two processes without a grant", () => {
   )
 })
 
+describe("a program in the background", () => {
+  const own = Layer.succeed(AuthorizeUser.AuthorizeUser, {
+    begin: Effect.suspend(() =>
+      Effect.fail(new ClientError.AuthorizeUserError({ reason: "PromptForbidden", detail: "not at night" }))
+    ),
+    mayAsk: Effect.sync(() => false)
+  })
+  for (const [name, unattended] of [
+    ["by layerForbidden", AuthorizeUser.layerForbidden],
+    ["by a rule of its own", own]
+  ] as const) {
+    it.scoped(`${name} waits for no person, and goes on by itself once another process has the grant`, () =>
+      Effect.gen(function* () {
+        const world = new World()
+        const store = yield* Process.memory
+        world.thinking = Effect.sleep("1 minute")
+        const attended = yield* Process.start(world, { store, attended: true })
+        const background = yield* Process.start(world, { store, unattended })
+        const asking = yield* Effect.fork(attended.call)
+        while (world.prompts.length === 0) yield* settle
+        for (const _ of [1, 2]) {
+          const calling = yield* Effect.fork(Effect.flip(background.call))
+          yield* passing("1 second")
+          const error = Option.getOrThrow(yield* Fiber.poll(calling))
+          assert.strictEqual((yield* error)._tag, "SignInRequired")
+        }
+        yield* passing("1 minute")
+        assert.strictEqual(yield* Fiber.join(asking), 200)
+        assert.strictEqual(yield* background.call, 200)
+
+        // Again, where what it holds itself has ended meanwhile.
+        yield* TestClock.adjust("2 hours")
+        for (const token of world.refreshTokens.values()) token.active = false
+        assert.strictEqual((yield* Effect.flip(background.call))._tag, "SignInRequired")
+        const again = yield* Effect.fork(attended.call)
+        yield* passing("2 minutes")
+        assert.strictEqual(yield* Fiber.join(again), 200)
+        assert.strictEqual(yield* background.call, 200)
+        assert.lengthOf(world.prompts, 2)
+        yield* Effect.zipRight(attended.end, background.end)
+      })
+    )
+  }
+})
+
 describe("ask", () => {
   const owner = { endpoint }
 
   it.scoped("one that never finishes is a failure that passes, and says whose", () =>
     Effect.gen(function* () {
       const store = yield* Process.memory
-      const never = SignInTurn.ask(owner, { isDone: Effect.succeed(false), prompt: Effect.async<never>(() => {}) })
+      const never = SignInTurn.ask(owner, {
+        isDone: Effect.succeed(false),
+        prompt: Effect.async<never>(() => {})
+      })
       const asking = yield* Effect.fork(Effect.provideService(never, TokenStore.TokenStore, store))
       yield* settle
       const waiting = yield* Effect.fork(
@@ -113,7 +163,10 @@ describe("ask", () => {
         new ClientError.TokenStoreError({ key: "k", operation: "read", detail: "away", rule: "" })
       )
       const store: Process.Options["store"] = { read: () => failed, write: () => failed, lease: () => failed }
-      const asked = SignInTurn.ask(owner, { isDone: Effect.succeed(false), prompt: Effect.succeed("yes") })
+      const asked = SignInTurn.ask(owner, {
+        isDone: Effect.succeed(false),
+        prompt: Effect.succeed("yes")
+      })
       assert.deepStrictEqual(yield* Effect.provideService(asked, TokenStore.TokenStore, store), Option.some("yes"))
     })
   )

@@ -3,8 +3,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Jose from "jose"
-import { ClientAuthentication, ServerProfile, TokenEndpoint, TokenSource } from "../../src/client/index.js"
+import { AccessToken, ClientAuthentication, ServerProfile, TokenEndpoint, TokenSource } from "../../src/client/index.js"
 import { call, endpoint, issuer, World } from "./World.js"
 
 const secret = Redacted.make("s:e c+r%t")
@@ -66,10 +67,21 @@ describe("validate", () => {
     }
   })
 
+  it("whatever lifetime it says, what is stored of it can be read again", () => {
+    const stored = Schema.parseJson(AccessToken.AccessToken)
+    for (const expires_in of [0, 1e-9, 1e300, 1e306, Number.MAX_VALUE, "9".repeat(308), "9".repeat(400)]) {
+      const judged = judge(json({ ...good, expires_in }))
+      assert(judged._tag === "Issued")
+      const read = Schema.decodeSync(stored)(Schema.encodeSync(stored)(judged.accessToken))
+      assert.strictEqual(read.expiresAt, judged.accessToken.expiresAt)
+    }
+  })
+
   it("only a structured rejection is one; the rest decides nothing", () => {
     const refused = [
       json({ error: "invalid_grant" }, 400),
       json({ error: "invalid_client" }, 401),
+      json({ error: "INVALID_GRANT" }, 400),
       json({ error: "x" })
     ]
     for (const response of refused) assert.strictEqual(judge(response)._tag, "Refused")
@@ -78,6 +90,11 @@ describe("validate", () => {
       json({ error: "invalid_grant" }, 429),
       json({ error: "temporarily_unavailable" }, 400),
       json({ error: 'quo"te' }, 400),
+      // What frameworks and gateways answer where no authorization server is at the moment.
+      json({ timestamp: 1, status: 404, error: "Not Found", path: "/token" }, 404),
+      json({ statusCode: 403, error: "Forbidden", message: "no" }, 403),
+      json({ error: "not found" }, 404),
+      json({ error: "" }, 400),
       json({ error: 1 }, 400),
       json([good]),
       json({ ...good, token_type: "mac" }),

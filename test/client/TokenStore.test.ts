@@ -1,13 +1,16 @@
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/TestClock"
 import { ClientError, type EncryptionKeys, TokenStore } from "../../src/client/index.js"
 import { keys } from "../fixtures/storeLaws.js"
+import * as Logs from "../server/fixtures/Logs.js"
 import { call, World } from "./World.js"
 
 const value = (text: string) => Option.some(Redacted.make(text))
@@ -34,6 +37,24 @@ describe("records", () => {
     assert.notStrictEqual(TokenStore.key("\ud800"), TokenStore.key("%d800"))
     assert.strictEqual(TokenStore.key("🔑"), "%F0%9F%94%91")
   })
+})
+
+describe("layerMemory", () => {
+  it.effect("lets go of what has expired, and is not asked for again", () =>
+    Effect.gen(function* () {
+      const store = yield* TokenStore.TokenStore
+      const put = (key: string, expiresAt?: number) =>
+        store.write(key, { expected: Option.none(), value: value(key), expiresAt })
+      yield* put("pending", 1000)
+      yield* put("grant")
+      yield* TestClock.adjust("5 minutes")
+      yield* put("other", 600_000)
+      // Were it there still, it would be by this clock.
+      yield* TestClock.setTime(0)
+      assert.isTrue(Option.isNone(yield* store.read("pending")))
+      for (const key of ["grant", "other"]) assert.isTrue(Option.isSome(yield* store.read(key)))
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
 })
 
 describe("a store that outlives the process", () => {
@@ -85,6 +106,46 @@ describe("a store that outlives the process", () => {
       yield* Effect.provide(status, world.source({ user: "bob" }, store))
       yield* Effect.provide(status, world.source({ user: "alice" }, store))
       assert.strictEqual(world.prompts.length, 2)
+    })
+  )
+
+  it.scoped("neither what is written, nor an error or a log about it, names the user (CL-73)", () =>
+    Effect.gen(function* () {
+      const user = "alice@example.org"
+      const seen: Array<string> = []
+      const inner = Context.get(yield* Layer.build(yield* shared), TokenStore.TokenStore)
+      const fails = (key: string) =>
+        new ClientError.TokenStoreError({ key, operation: "write", detail: `${key} is broken`, rule: "" })
+      let broken = ""
+      const store = Layer.succeed(TokenStore.TokenStore, {
+        read: (key) => {
+          seen.push(key)
+          return inner.read(key)
+        },
+        write: (key, write) => {
+          seen.push(key)
+          return key.startsWith(broken) && broken !== "" ? fails(key) : inner.write(key, write)
+        },
+        lease: (key, duration) => {
+          seen.push(key)
+          return inner.lease(key, duration)
+        }
+      })
+      const world = new World()
+      const [, logged] = yield* Logs.collect(
+        Effect.gen(function* () {
+          broken = "grant"
+          assert.strictEqual(yield* status, 200)
+          for (const token of world.tokens.values()) token.active = false
+          seen.push(inspect(yield* Effect.flip(status), { depth: 10 }))
+        }).pipe(Effect.provide(world.source({ user }, store))),
+        LogLevel.All
+      )
+      assert.isTrue(logged.some(({ text }) => text.includes("could not be stored")))
+      assert.isTrue(seen.some((text) => text.includes("TokenStoreError")))
+      for (const text of [...seen, ...logged.map(({ text }) => text)]) {
+        assert.notMatch(text, /alice/)
+      }
     })
   )
 

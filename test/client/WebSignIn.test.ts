@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as fc from "fast-check"
 import {
@@ -18,6 +20,7 @@ import {
   WebSignIn,
   type WebSignInError
 } from "../../src/client/index.js"
+import { gate, passing, settle } from "./fixtures/time.js"
 import { call, endpoint, issuer, World } from "./World.js"
 
 const redirectUri = "https://app.example/callback"
@@ -160,6 +163,43 @@ describe("a sign-in that begins at one instance and is completed at another", ()
       assert.strictEqual(again, "WebSignInError AlreadyUsed")
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       assert.strictEqual(yield* use(world, a), 200)
+    }).pipe(Effect.provide(TokenStore.layerMemory)))
+})
+
+describe("an instance that is shut down", () => {
+  test("waits for the answer to a code that it has sent: it would be lost, and the person asked again", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const scope = yield* Scope.make()
+      const ending = yield* Scope.extend(instance(world), scope)
+      const { arrival } = yield* visited(world, ending)
+      const held = gate()
+      world.faults.push(({ path }) => (path === "/token" ? held.opened : undefined))
+      const completing = yield* Effect.fork(ending.complete(arrival))
+      while (world.times("/token") === 0) yield* settle
+      // As a server does: the requests that are under way first, then what they use.
+      yield* Fiber.interrupt(completing)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      assert.isTrue(Option.isNone(yield* Fiber.poll(closing)))
+      held.open()
+      yield* Fiber.join(closing)
+      assert.strictEqual(yield* use(world, yield* instance(world)), 200)
+    }).pipe(Effect.provide(TokenStore.layerMemory)))
+
+  test("waits no longer than a request may take", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const scope = yield* Scope.make()
+      const ending = yield* Scope.extend(instance(world), scope)
+      const { arrival } = yield* visited(world, ending)
+      world.faults.push(({ path }) => (path === "/token" ? gate().opened : undefined))
+      const completing = yield* Effect.fork(ending.complete(arrival))
+      while (world.times("/token") === 0) yield* settle
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* passing("11 seconds")
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Effect.flip(Fiber.join(completing)))._tag, "TokenUnavailable")
     }).pipe(Effect.provide(TokenStore.layerMemory)))
 })
 

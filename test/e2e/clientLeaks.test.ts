@@ -32,6 +32,9 @@ import * as Telemetry from "../server/fixtures/Telemetry.js"
 
 const clientSecret = "the-secret-of-the-client-4711"
 
+/** Who it is, in the words of the application. */
+const user = "person-4711"
+
 const app = HttpServerResponse.text("ok").pipe(HttpAppAuth.middleware, HttpAppAuth.withMetadata)
 
 /** Everything that an error shows, to whomever. */
@@ -76,7 +79,7 @@ const browser = SystemBrowser.open({
     spawn(process.execPath, ["-e", "setTimeout(() => {}, 5000)", program, ...args], options)
 })
 
-describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secrets", () => {
+describe.runIf(process.platform === "linux")("tokens, codes, verifiers, secrets and users", () => {
   it.scopedLive(
     "CL-73: are in no log, span, metric, error, argument or file that others can read",
     () =>
@@ -102,7 +105,7 @@ describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secre
         const directory = mkdtempSync(join(tmpdir(), "leaks-"))
         yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(directory, { recursive: true })))
         const key = yield* EncryptionKeys.generate
-        const secrets = new Set([clientSecret, btoa(`known:${clientSecret}`), Redacted.value(key)])
+        const secrets = new Set([user, clientSecret, btoa(`known:${clientSecret}`), Redacted.value(key)])
         const seen: Array<string> = []
 
         // What the browser does is the browser's, and none of it is traced here.
@@ -126,6 +129,7 @@ describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secre
           )
         const source = TokenSource.layerAuthorizationCode({
           resource: server.url,
+          user,
           registration: {
             preRegistered: [{ issuer: proxy.url, clientId: "known", clientSecret: Redacted.make(clientSecret) }]
           }
@@ -140,6 +144,14 @@ describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secre
           Layer.provide(NodeContext.layer),
           Layer.provideMerge(FetchHttpClient.layer)
         )
+        const lookAround = () => {
+          const files = filesBelow(directory)
+          for (const path of files) {
+            assert.strictEqual(statSync(path).mode & 0o077, 0, path)
+            if (statSync(path).isFile()) seen.push(readFileSync(path, "latin1"))
+          }
+          assert.isNotEmpty(files)
+        }
         /** An answer that says back all that was sent. */
         const echo = (status: number, error?: string): FaultyProxy.Fault => ({
           _tag: "Answer",
@@ -180,6 +192,7 @@ describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secre
           yield* refused
           yield* during(echo(400, "unauthorized_client"), Effect.ignore(Effect.timeout(refused, "5 seconds")))
           yield* during(echo(200), fails(refused))
+          lookAround()
           yield* TokenSource.signOut
           return failures
         }).pipe(Effect.provide(source))
@@ -196,11 +209,7 @@ describe.runIf(process.platform === "linux")("tokens, codes, verifiers and secre
           LogLevel.All
         )
         seen.push(...logged.map(({ text }) => text))
-        for (const path of filesBelow(directory)) {
-          const { mode } = statSync(path)
-          assert.strictEqual(mode & 0o077, 0, path)
-          if (statSync(path).isFile()) seen.push(readFileSync(path, "latin1"))
-        }
+        lookAround()
         for (const { query, requestBody, responseBody } of server.authorizationServer.exchanges) {
           for (const secret of secretsOf(requestBody ?? "", responseBody)) secrets.add(secret)
           for (const secret of secretsOf(query)) secrets.add(secret)
