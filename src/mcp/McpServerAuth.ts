@@ -142,33 +142,37 @@ export const layerHttpRouter = (options: Options): Layer.Layer<Provided, never, 
 export const layerHttpRouterOptional = (options: Options): Layer.Layer<Provided | OptionalServer, never, Needed> =>
   layer("All", options)
 
-/**
- * What is in the context of a registration wins over the context of a request. So the caller must not be in it, and no
- * passage either.
- */
-const withoutCaller = <A, E, R>(registration: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(
-    registration,
-    (context: Context.Context<R>) =>
-      Context.omit(
-        CurrentClaims as never,
-        OptionalClaims as never,
-        Declaration.Passage as never
-      )(context) as Context.Context<R>
-  )
-
 /** Of what is registered, what it needs before there is a request; `Caller` is how its handlers know who calls. */
 type BeforeRequest<R, Caller> = Exclude<R, McpServer.McpServer | McpSchema.McpServerClient | Caller>
 
-const registering = <Server, E, R>(
-  tag: Context.Tag<Server, Declaration.Registrar>,
-  callers: Declaration.Callers,
+/** What operations are registered with, and by what their handlers know who calls. */
+interface Kind<Server, Caller> {
+  readonly server: Context.Tag<Server, Declaration.Registrar>
+  readonly callers: Declaration.Callers
+  readonly caller: { readonly Identifier: Caller }
+}
+
+const known: Kind<GuardedServer, CurrentClaims> = { server: GuardedServer, callers: "Known", caller: CurrentClaims }
+const all: Kind<OptionalServer, OptionalClaims> = { server: OptionalServer, callers: "All", caller: OptionalClaims }
+
+const registering = <Server, Caller, E, R>(
+  { callers, server }: Kind<Server, Caller>,
   registration: Effect.Effect<void, E, R>,
   options: (name: string) => DeclareOptions
-): Layer.Layer<never, E, Server | Exclude<R, McpServer.McpServer>> =>
+): Layer.Layer<never, E, Server | BeforeRequest<R, Caller>> =>
   Layer.effectDiscard(
-    Effect.flatMap(tag, (registrar) =>
-      withoutCaller(Effect.provideService(registration, McpServer.McpServer, registrar.registering(callers, options)))
+    Effect.flatMap(server, (registrar) =>
+      // What is in the context of a registration wins over the context of a request. So no caller must be in it, and no
+      // passage either.
+      Effect.mapInputContext(
+        registration,
+        (context: Context.Context<BeforeRequest<R, Caller>>) =>
+          Context.omit(
+            CurrentClaims as never,
+            OptionalClaims as never,
+            Declaration.Passage as never
+          )(Context.add(context, McpServer.McpServer, registrar.registering(callers, options))) as Context.Context<R>
+      )
     )
   )
 
@@ -200,11 +204,7 @@ export const register = <E, R>(
   registration: Effect.Effect<void, E, R>,
   options: DeclareOptions = {}
 ): Layer.Layer<never, E, GuardedServer | BeforeRequest<R, CurrentClaims>> =>
-  registering(GuardedServer, "Known", registration, () => options) as Layer.Layer<
-    never,
-    E,
-    GuardedServer | BeforeRequest<R, CurrentClaims>
-  >
+  registering(known, registration, () => options)
 
 /**
  * The same for those without credentials as well: handlers read `OptionalClaims`. With scopes, it needs a token all the
@@ -217,11 +217,7 @@ export const registerOptional = <E, R>(
   registration: Effect.Effect<void, E, R>,
   options: DeclareOptions = {}
 ): Layer.Layer<never, E, OptionalServer | BeforeRequest<R, OptionalClaims>> =>
-  registering(OptionalServer, "All", registration, () => options) as Layer.Layer<
-    never,
-    E,
-    OptionalServer | BeforeRequest<R, OptionalClaims>
-  >
+  registering(all, registration, () => options)
 
 /**
  * What a toolkit needs at registration: handlers, and what the tools require but for the caller of each request. The
@@ -252,7 +248,7 @@ const declaredBy =
 export const toolkit = <Tools extends Record<string, Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>
 ): Layer.Layer<never, never, GuardedServer | Requirements<Tools>> =>
-  registering(GuardedServer, "Known", McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
+  registering(known, McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
     never,
     never,
     GuardedServer | Requirements<Tools>
@@ -268,7 +264,7 @@ export const toolkit = <Tools extends Record<string, Tool.Any>>(
 export const toolkitOptional = <Tools extends Record<string, Tool.Any>>(
   toolkit: Toolkit.Toolkit<Tools>
 ): Layer.Layer<never, never, OptionalServer | Requirements<Tools, OptionalClaims>> =>
-  registering(OptionalServer, "All", McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
+  registering(all, McpServer.registerToolkit(toolkit), declaredBy(toolkit)) as Layer.Layer<
     never,
     never,
     OptionalServer | Requirements<Tools, OptionalClaims>

@@ -53,7 +53,7 @@ const beyond: typeof Notes.beyondReader = [
   )
 ]
 
-describe("what is open (E2, B3)", () => {
+describe("what is open", () => {
   for (const [method, params, ran] of open) {
     it.scopedLive(`${method} is for everybody: ${ran}`, () =>
       Effect.gen(function* () {
@@ -84,7 +84,7 @@ describe("what is open (E2, B3)", () => {
     })
   )
 
-  it.scopedLive("credentials that are not accepted are refused, whatever is asked for", () =>
+  it.scopedLive("credentials that are not accepted are refused, whatever is asked for (B3, E2, E3)", () =>
     Effect.gen(function* () {
       const { send, ran } = yield* make()
       const greet = call("greet")
