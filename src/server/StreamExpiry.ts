@@ -9,18 +9,17 @@ import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Scopes from "../protocol/Scopes.js"
-import { AuthConfig } from "./AuthConfig.js"
+import type { AuthConfig } from "./AuthConfig.js"
 import * as AuthError from "./AuthError.js"
-import { Authorizer } from "./Authorizer.js"
+import type { Authorizer } from "./Authorizer.js"
 import { type Claims, CurrentClaims } from "./Claims.js"
-import { DecisionLog } from "./Decision.js"
+import * as Gate from "./Gate.js"
 import * as Guard from "./Guard.js"
-import { Tenancy } from "./Tenancy.js"
 
 /**
  * When access ends while a request is under way.
@@ -232,12 +231,8 @@ export const middleware =
  */
 export const routerMiddleware = (options: Options = {}) =>
   HttpLayerRouter.middleware(
-    Effect.gen(function* () {
-      const services = Context.make(AuthConfig, yield* AuthConfig).pipe(
-        Context.add(Authorizer, yield* Authorizer),
-        Context.add(Tenancy, yield* Tenancy),
-        Context.add(DecisionLog, yield* DecisionLog)
-      )
-      return (handler) => within(handler, options, Effect.provide(lapse(options), services), services)
-    })
+    Effect.map(
+      Gate.services,
+      (services) => (handler) => within(handler, options, Effect.provide(lapse(options), services), services)
+    )
   )

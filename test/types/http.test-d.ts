@@ -182,7 +182,7 @@ describe("HttpApi", () => {
   })
 
   it("the document goes around the api, and needs a configuration", () => {
-    const layer = HttpApiBuilder.middleware(HttpAppAuth.withMetadata, { withContext: true })
+    const layer = HttpApiBuilder.middleware(HttpAppAuth.withMetadata<never, never>, { withContext: true })
     expectTypeOf<Requires<typeof layer>>().toEqualTypeOf<AuthConfig.AuthConfig>()
     const serve = HttpApiBuilder.serve(HttpAppAuth.withMetadata)
     expectTypeOf<Extract<Requires<typeof serve>, AuthConfig.AuthConfig>>().toEqualTypeOf<AuthConfig.AuthConfig>()
