@@ -177,7 +177,7 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
   }
 
   for (const adapter of Adapters.adapters) {
-    const { beside, document, name, unknown } = adapter
+    const { beside, name, unknown } = adapter
     describe(name, () => {
       it.effect(`an unknown path, and an unknown method of a known one, is ${unknown} without an accepted token`, () =>
         Effect.gen(function* () {
@@ -283,24 +283,22 @@ layer(servers, { excludeTestServices: true })("over a socket", (it) => {
         )
       }
 
-      if (document) {
-        it.effect("F2, F3 the document is there for a target that is a path, an absolute URL, or has a query", () =>
-          Effect.gen(function* () {
-            const { port } = yield* serverOf(adapter)
-            const wellKnown = "/.well-known/oauth-protected-resource"
-            for (const path of [wellKnown, `${wellKnown}/mcp`, `${wellKnown}/mcp/`, `${wellKnown}/mcp?x=/y`]) {
-              for (const origin of ["", "http://mcp.example.com", "https://elsewhere.example:1", "http://127.0.0.1"]) {
-                const answer = yield* ask(port, `${origin}${path}`)
-                assert.strictEqual(answer.status, 200, `${origin}${path}`)
-                assert.strictEqual(JSON.parse(answer.text).resource, resource)
-              }
+      it.effect("F2, F3 the document is there for a target that is a path, an absolute URL, or has a query", () =>
+        Effect.gen(function* () {
+          const { port } = yield* serverOf(adapter)
+          const wellKnown = "/.well-known/oauth-protected-resource"
+          for (const path of [wellKnown, `${wellKnown}/mcp`, `${wellKnown}/mcp/`, `${wellKnown}/mcp?x=/y`]) {
+            for (const origin of ["", "http://mcp.example.com", "https://elsewhere.example:1", "http://127.0.0.1"]) {
+              const answer = yield* ask(port, `${origin}${path}`)
+              assert.strictEqual(answer.status, 200, `${origin}${path}`)
+              assert.strictEqual(JSON.parse(answer.text).resource, resource)
             }
-            for (const target of [`/${wellKnown}/mcp`, `${wellKnown}/MCP`, `http://h/x${wellKnown}/mcp`]) {
-              assert.oneOf((yield* ask(port, target)).status, [401, 404], target)
-            }
-          })
-        )
-      }
+          }
+          for (const target of [`/${wellKnown}/mcp`, `${wellKnown}/MCP`, `http://h/x${wellKnown}/mcp`]) {
+            assert.oneOf((yield* ask(port, target)).status, [401, 404], target)
+          }
+        })
+      )
 
       if (beside) {
         it.effect("what is public stays so, whatever comes as a token", () =>

@@ -181,6 +181,13 @@ describe("HttpApi", () => {
     }
   })
 
+  it("the document goes around the api, and needs a configuration", () => {
+    const layer = HttpApiBuilder.middleware(HttpAppAuth.withMetadata<never, never>, { withContext: true })
+    expectTypeOf<Requires<typeof layer>>().toEqualTypeOf<AuthConfig.AuthConfig>()
+    const serve = HttpApiBuilder.serve(HttpAppAuth.withMetadata)
+    expectTypeOf<Extract<Requires<typeof serve>, AuthConfig.AuthConfig>>().toEqualTypeOf<AuthConfig.AuthConfig>()
+  })
+
   it("a handler may fail with refusals behind the middleware, and nowhere else", () => {
     const refusing = Effect.zipRight(Claims.requireScopes("b"), whoami)
     HttpApiBuilder.group(OnGroup, "g", (group) => group.handle("whoami", () => refusing))

@@ -1,9 +1,12 @@
 // Type tests of the seams: what could be forgotten in front of a framework or around a session does not compile.
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import type { AuthInfo as SdkV1AuthInfo } from "@modelcontextprotocol/sdk/server/auth/types.js"
 import { createMcpHandler, McpServer, type AuthInfo as SdkAuthInfo } from "@modelcontextprotocol/server"
+import type { ConfigError } from "effect/ConfigError"
 import * as Effect from "effect/Effect"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import {
@@ -13,9 +16,12 @@ import {
   type Authorizer,
   Claims,
   HttpAppAuth,
+  HttpLayerRouterAuth,
+  OperationScopes,
   RequestState,
   SessionBinding,
   type SessionStore,
+  StreamExpiry,
   WebHandlerAuth
 } from "effect-mcp-auth/server"
 import { describe, expectTypeOf, it } from "vitest"
@@ -25,6 +31,8 @@ type Fails<A> = A extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
 type Requires<L> = L extends Layer.Layer<infer _A, infer _E, infer R> ? R : never
 
 declare const guard: Layer.Layer<AuthConfig.AuthConfig | Authorizer.Authorizer>
+declare const server: Layer.Layer<HttpServer.HttpServer>
+declare const launch: (layer: Layer.Layer<never>) => void
 const mcp = createMcpHandler(() => new McpServer({ name: "types", version: "1.0.0" }))
 
 describe("WebHandlerAuth", () => {
@@ -70,6 +78,40 @@ describe("WebHandlerAuth", () => {
   })
 })
 
+describe("OperationScopes, StreamExpiry and SessionBinding around an app", () => {
+  const app = HttpServerResponse.text("ok")
+  const guarding = Layer.mergeAll(guard, server, {} as Layer.Layer<SessionStore.SessionStore>)
+  const scoped = OperationScopes.middleware({})(app)
+  const expiring = StreamExpiry.middleware()(app)
+  const bound = SessionBinding.middleware(app)
+
+  it("need a caller each, fail with refusals alone, and compile inside of the guard", () => {
+    expectTypeOf<Fails<typeof scoped>>().toEqualTypeOf<AuthError.AuthError>()
+    expectTypeOf<Fails<typeof expiring>>().toEqualTypeOf<AuthError.AuthError>()
+    expectTypeOf<Fails<typeof bound>>().toEqualTypeOf<AuthError.InsufficientScope | AuthError.ServerError>()
+    // @ts-expect-error CurrentClaims is missing
+    launch(HttpServer.serve(scoped).pipe(Layer.provide(guarding)))
+    // @ts-expect-error CurrentClaims is missing
+    launch(HttpServer.serve(expiring).pipe(Layer.provide(guarding)))
+    // @ts-expect-error CurrentClaims is missing
+    launch(HttpServer.serve(bound).pipe(Layer.provide(guarding)))
+    // @ts-expect-error and a guard inside does not give it to what is around
+    launch(HttpServer.serve(SessionBinding.middleware(HttpAppAuth.middleware(app))).pipe(Layer.provide(guarding)))
+    const whole = app.pipe(OperationScopes.middleware({}), StreamExpiry.middleware(), SessionBinding.middleware)
+    launch(HttpServer.serve(HttpAppAuth.middleware(whole)).pipe(Layer.provide(guarding)))
+  })
+
+  it("on routes they are combined with the guard, and are nothing without it", () => {
+    const route = HttpLayerRouter.add("POST", "/mcp", app)
+    const { layer } = SessionBinding.routerMiddleware.combine(HttpLayerRouterAuth.middleware)
+    launch(HttpLayerRouter.serve(Layer.provide(route, layer)).pipe(Layer.provide(guarding)))
+    // @ts-expect-error nobody keeps the sessions
+    launch(HttpLayerRouter.serve(Layer.provide(route, layer)).pipe(Layer.provide(Layer.merge(guard, server))))
+    // @ts-expect-error without the guard there is no caller
+    Layer.provide(route, SessionBinding.routerMiddleware.layer)
+  })
+})
+
 describe("AuthInfo", () => {
   it("is what both official SDKs take", () => {
     expectTypeOf<AuthInfo.AuthInfo>().toExtend<SdkAuthInfo>()
@@ -93,6 +135,10 @@ describe("SessionBinding and RequestState", () => {
     expectTypeOf<Needs<ReturnType<typeof SessionBinding.verify>>>().toEqualTypeOf<
       Claims.CurrentClaims | SessionStore.SessionStore
     >()
+    expectTypeOf<Fails<ReturnType<typeof SessionBinding.verifyReader>>>().toEqualTypeOf<
+      SessionBinding.SessionNotFound | AuthError.InsufficientScope | AuthError.ServerError
+    >()
+    expectTypeOf(RequestState.layerConfig()).toEqualTypeOf<Layer.Layer<RequestState.RequestStateKeys, ConfigError>>()
     const states = RequestState.make({ schema: Schema.NumberFromString })
     expectTypeOf<Needs<typeof states>>().toEqualTypeOf<RequestState.RequestStateKeys>()
     const use = Effect.flatMap(states, ({ open, seal }) => Effect.flatMap(seal(1, "p"), (state) => open(state, "p")))
