@@ -21,6 +21,9 @@ const decodeHeader = Schema.decodeUnknownOption(
   Schema.Struct({ kid: Schema.String.pipe(Schema.pattern(/^[\w-]{1,64}$/)), entry: Schema.String })
 )
 
+/** Keeps a byte order mark, which is as good as any other character. */
+const decodeText = new TextDecoder("utf-8", { ignoreBOM: true })
+
 const headerOf = (text: string) =>
   Option.flatMap(Option.liftThrowable(() => decodeProtectedHeader(text))(), decodeHeader)
 
@@ -74,7 +77,7 @@ export const cipher = (keys: EncryptionKeys): Effect.Effect<Cipher> =>
           }
           const algorithms = { keyManagementAlgorithms: ["dir"], contentEncryptionAlgorithms: ["A256GCM"] }
           return Effect.tryPromise(() => compactDecrypt(text, secret.octets, algorithms)).pipe(
-            Effect.map(({ plaintext }) => Redacted.make(new TextDecoder().decode(plaintext))),
+            Effect.map(({ plaintext }) => Redacted.make(decodeText.decode(plaintext))),
             // What jose says of it is one of many ways to say so.
             Effect.catchAll(() => unreadable(entry, `was changed since it was encrypted under the key ${kid}`))
           )

@@ -32,7 +32,13 @@ const Drawer = Schema.Struct({
     })
   ),
   leases: Schema.Array(
-    Schema.Struct({ key: Schema.String, id: Schema.String, fence: Schema.Number, expiresAt: Schema.Number })
+    Schema.Struct({
+      key: Schema.String,
+      id: Schema.String,
+      fence: Schema.Number,
+      takenAt: Schema.Number,
+      expiresAt: Schema.Number
+    })
   )
 })
 
@@ -50,7 +56,8 @@ const empty: Drawer = { schemaVersion: 1, entries: [], leases: [] }
 const prune = ({ entries, leases, schemaVersion }: Drawer, now: number): Drawer => ({
   schemaVersion,
   entries: entries.filter(({ expiresAt }) => expiresAt === undefined || now < expiresAt),
-  leases: leases.filter(({ expiresAt }) => now < expiresAt)
+  // Where the clock was set back by more than it lasts, nobody waits for the clock to come round again.
+  leases: leases.filter(({ expiresAt, takenAt }) => now < expiresAt && takenAt - now <= expiresAt - takenAt)
 })
 
 /** Another process was faster. */
@@ -179,7 +186,7 @@ export const make = (
             update("lease", key, (content, fence, now): readonly [Option.Option<Held>, Drawer?] => {
               if (content.leases.some((held) => held.key === key)) return [Option.none()]
               const expiresAt = now + Math.min(Duration.toMillis(duration), Number.MAX_SAFE_INTEGER)
-              const lease = { key, id: crypto.randomUUID(), fence, expiresAt }
+              const lease = { key, id: crypto.randomUUID(), fence, takenAt: now, expiresAt }
               return [Option.some(lease), { ...content, leases: [...content.leases, lease] }]
             }),
             Option.match({

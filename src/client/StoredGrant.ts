@@ -195,13 +195,19 @@ const pointerKey = ({ endpoint, user }: Owner): Effect.Effect<string> => TokenSt
 export const find = (
   owner: Owner
 ): Effect.Effect<Option.Option<TokenStore.Entry<StoredGrant>>, TokenStoreError, TokenStore.TokenStore> =>
-  Effect.flatMap(
-    Effect.flatMap(pointerKey(owner), pointers.read),
-    Option.match({
-      onNone: () => Effect.succeedNone,
-      onSome: ({ value }) => grants.read(value.grant)
+  Effect.flatMap(pointerKey(owner), (at) => {
+    const once = Effect.gen(function* () {
+      const pointer = yield* pointers.read(at)
+      if (Option.isNone(pointer)) return Option.none()
+      const found = yield* grants.read(pointer.value.value.grant)
+      if (Option.isSome(found)) return found
+      // Between the two somebody may have signed in, and removed what it pointed at.
+      const now = yield* pointers.read(at)
+      const isSame = Option.exists(now, ({ version }) => version === pointer.value.version)
+      return Option.isNone(now) || isSame ? Option.none() : yield* new Overtaken()
     })
-  )
+    return persist(at, once)
+  })
 
 /**
  * Stores the grant of a sign-in, and removes the one that it takes the place of. Of two that sign in at once, one stays.

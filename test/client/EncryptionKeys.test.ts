@@ -106,6 +106,16 @@ describe("an encrypted store", () => {
     })
   )
 
+  it.scoped("gives back what it was given, to the last character", () =>
+    Effect.gen(function* () {
+      const store = yield* (yield* make).under(older)
+      for (const text of ["", "\ufeff{}", "\u0000", "é🔑\u2028"]) {
+        yield* store.write(text, { expected: Option.none(), value: value(text) })
+        assert.strictEqual(yield* get(store, text), text)
+      }
+    })
+  )
+
   it.scoped("reads under every key, and writes under the first", () =>
     Effect.gen(function* () {
       const { under } = yield* make

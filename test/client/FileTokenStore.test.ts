@@ -8,12 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/TestClock"
 import { TokenStore } from "../../src/client/index.js"
 import * as FileStore from "./fixtures/FileStore.js"
 
 const layer = (directory: string) => TokenStore.layerFileInsecurePlaintext({ directory })
 
-const opened = <A, E>(directory: string, use: Effect.Effect<A, E, TokenStore.TokenStore>) =>
+const opened = <A, E, R = never>(directory: string, use: Effect.Effect<A, E, TokenStore.TokenStore | R>) =>
   use.pipe(Effect.provide(layer(directory)), Effect.provide(NodeContext.layer))
 
 const read = Effect.flatMap(TokenStore.TokenStore, (store) => store.read("k"))
@@ -235,6 +236,22 @@ describe("whatever fails", () => {
       })
     )
   }
+})
+
+describe("a clock that is set back", () => {
+  it.scoped("leaves the lease of a process that died to nobody for long", () =>
+    Effect.gen(function* () {
+      const directory = yield* FileStore.directory
+      const lease = Effect.flatMap(TokenStore.TokenStore, (store) => store.lease("k", "15 seconds"))
+      const isFree = opened(directory, Effect.scoped(Effect.map(lease, Option.isSome)))
+      yield* TestClock.setTime(7_200_000)
+      yield* opened(directory, lease)
+      yield* TestClock.setTime(7_200_000 - 1000)
+      assert.isFalse(yield* isFree)
+      yield* TestClock.setTime(0)
+      assert.isTrue(yield* isFree)
+    })
+  )
 })
 
 describe("many processes", () => {

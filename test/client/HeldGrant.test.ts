@@ -4,6 +4,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
+import * as HeldGrant from "../../src/client/HeldGrant.js"
 import { ClientError, StoredGrant, TokenStore } from "../../src/client/index.js"
 import * as Process from "./fixtures/Process.js"
 import { gate, passing, settle } from "./fixtures/time.js"
@@ -50,6 +51,61 @@ const unsaved = Effect.gen(function* () {
   const current = Effect.map(process.current, (token) => Redacted.value(Option.getOrThrow(token).value))
   assert.notStrictEqual(yield* tokenIn(store), yield* current)
   return { world, store, process, state, current }
+})
+
+describe("a token that is about to expire (J17)", () => {
+  /** When each of many processes would refresh it, in milliseconds before its expiry. */
+  const margins = (lifetime: number, options: Partial<HeldGrant.Options> = {}) =>
+    Effect.gen(function* () {
+      const store = yield* Process.memory
+      const expiresAt = lifetime
+      const grant: StoredGrant.StoredGrant = {
+        schemaVersion: 1,
+        issuer: "https://as.example",
+        clientId: "c",
+        resource: endpoint,
+        redirectUri: "",
+        tokenEndpoint: "https://as.example/token",
+        accessToken: { value: Redacted.make("t"), type: "Bearer", expiresAt, scopes: [] },
+        refreshToken: Redacted.make("r"),
+        requestedScopes: [],
+        issuedAt: 0
+      }
+      yield* Effect.provideService(StoredGrant.replace({ endpoint }, grant), TokenStore.TokenStore, store)
+      const margin = Effect.gen(function* () {
+        const held = yield* HeldGrant.make({ endpoint, registration: {}, ...options })
+        const found = Option.getOrThrow(yield* held.get)
+        let left = 0
+        while (held.isDue(found, expiresAt - left)) left += lifetime / 1000
+        // Whatever it has drawn for the token it stays with.
+        yield* held.reload
+        assert.isFalse(held.isDue(found, expiresAt - left))
+        return left
+      })
+      return yield* Effect.replicateEffect(margin, 50).pipe(
+        Effect.provide(new World().layerHttp),
+        Effect.provideService(TokenStore.TokenStore, store)
+      )
+    })
+
+  for (const [name, lifetime, options, expected] of [
+    ["half a minute or less ahead", 3_600_000, {}, 30_000],
+    ["in its last quarter where it lives shorter", 8_000, {}, 2_000],
+    ["as long ahead as is said", 3_600_000, { refreshMargin: "10 minutes" }, 600_000]
+  ] as const) {
+    it.scoped(`is refreshed ${name}, by each process at a moment of its own`, () =>
+      Effect.gen(function* () {
+        const drawn = yield* margins(lifetime, options)
+        const step = lifetime / 1000
+        for (const margin of drawn) {
+          assert.isTrue(margin > expected / 2 - step && margin <= expected + step, `${margin} of ${expected}`)
+        }
+        // They would not all come at once.
+        const spread = Math.max(...drawn) - Math.min(...drawn)
+        assert.isAbove(spread, expected / 5)
+      })
+    )
+  }
 })
 
 describe("a person who has said yes", () => {

@@ -76,6 +76,25 @@ describe("replace", () => {
     })
   )
 
+  it.scopedLive("who looks meanwhile finds a grant at any time, the one or the other", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 20; round++) {
+        const store = yield* Process.memory
+        const slow = dawdling(store, round)
+        yield* on(store)(StoredGrant.replace(owner, grant("c0")))
+        const signIns = Effect.forEach([1, 2, 3, 4], (n) => on(slow)(StoredGrant.replace(owner, grant(`c${n % 2}`))))
+        // Slower than a sign-in between one look and the next.
+        const slower: Store = {
+          ...store,
+          read: (key) => Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 10 + round), store.read(key))
+        }
+        const looks = Effect.replicateEffect(Effect.map(on(slower)(StoredGrant.find(owner)), tokenOf), 10)
+        const [, found] = yield* Effect.all([signIns, looks], { concurrency: "unbounded" })
+        for (const token of found) assert.include(["c0", "c1"], token)
+      }
+    })
+  )
+
   it.scopedLive("killed at any point, there is the old grant or the new one", () =>
     Effect.gen(function* () {
       const seen = new Set<string | undefined>()

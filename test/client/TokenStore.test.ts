@@ -31,6 +31,32 @@ describe("records", () => {
     }).pipe(Effect.provide(TokenStore.layerMemory))
   )
 
+  it.effect("of an earlier version are migrated when they are read, and written as they are now", () =>
+    Effect.gen(function* () {
+      const V1 = Schema.Struct({ schemaVersion: Schema.Literal(1), scope: Schema.String })
+      const V2 = Schema.Struct({ schemaVersion: Schema.Literal(2), scopes: Schema.Array(Schema.String) })
+      const migrated = Schema.transform(V1, Schema.typeSchema(V2), {
+        strict: true,
+        decode: ({ scope }) => ({ schemaVersion: 2 as const, scopes: scope.split(" ") }),
+        encode: ({ scopes }) => ({ schemaVersion: 1 as const, scope: scopes.join(" ") })
+      })
+      const store = yield* TokenStore.TokenStore
+      const [before, now] = [TokenStore.records(V1), TokenStore.records(Schema.Union(V2, migrated))]
+      yield* before.write("k", { expected: Option.none(), value: Option.some({ schemaVersion: 1, scope: "a b" }) })
+      const { value: found, version } = Option.getOrThrow(yield* now.read("k"))
+      assert.deepStrictEqual(found, { schemaVersion: 2, scopes: ["a", "b"] })
+      // To read it changes nothing: a program of the earlier version may still be at work.
+      assert.strictEqual(Option.getOrThrow(yield* before.read("k")).version, version)
+      yield* now.modify("k", () => Option.some({ schemaVersion: 2, scopes: ["a", "b", "c"] }))
+      const text = Redacted.value(Option.getOrThrow(yield* store.read("k")).value)
+      assert.strictEqual(text, '{"schemaVersion":2,"scopes":["a","b","c"]}')
+      // One that is at work still does not understand it, and leaves it alone.
+      const error = yield* Effect.flip(before.modify("k", () => Option.none()))
+      assert.strictEqual(error.operation, "decode")
+      assert.strictEqual(Redacted.value(Option.getOrThrow(yield* store.read("k")).value), text)
+    }).pipe(Effect.provide(TokenStore.layerMemory))
+  )
+
   it("keys of different parts differ", () => {
     assert.notStrictEqual(TokenStore.key("a", "b/c"), TokenStore.key("a/b", "c"))
     assert.notStrictEqual(TokenStore.key("\ud800"), TokenStore.key("\ud801"))
