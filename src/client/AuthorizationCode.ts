@@ -93,7 +93,7 @@ export interface Prepared {
 
 /**
  * Makes the request. `state` and verifier are fresh each time. With `offline_access` it asks for consent, without which
- * OpenID providers ignore it (OpenID Connect Core §11).
+ * OpenID providers ignore it (OpenID Connect Core §11), unless the server's profile says otherwise.
  *
  * @since 0.1.0
  * @category constructors
@@ -104,7 +104,8 @@ export const prepare = (request: Request): Effect.Effect<Prepared> =>
     const verifier = yield* Effect.sync(() => Pkce.verifier())
     const state = yield* Effect.sync(() => Base64Url.random(32))
     const codeChallenge = yield* Effect.promise(() => Pkce.challenge(verifier))
-    const consent = scopes.includes("offline_access") ? { prompt: "consent" } : {}
+    const needsConsent = server.profile.offlineNeedsConsent && scopes.includes("offline_access")
+    const consent = needsConsent ? { prompt: "consent" } : {}
     yield* DiscoveryTrace.decide(
       scopes.length === 0 ? "ask for no scope" : `ask for the scopes ${Scopes.render(scopes)}`,
       "MCP authorization, scope selection"
