@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
 import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
-import type * as GuardedHttp from "../discovery/GuardedHttp.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable } from "./ClientError.js"
 import * as DynamicRegistration from "./DynamicRegistration.js"
 import * as RegistrationChoice from "./RegistrationChoice.js"
@@ -63,7 +63,8 @@ const authenticate = (
 ): Effect.Effect<ClientAuthentication.ClientAuthentication, RegistrationFailed> => {
   const authentication = ClientAuthentication.choose(credentials, supported)
   if (authentication !== undefined) return Effect.succeed(authentication)
-  const detail = `${issuer} authenticates clients by ${(supported ?? ["client_secret_basic"]).join(", ")}, and this one can do none of that`
+  const listed = GuardedHttp.displayValue((supported ?? ["client_secret_basic"]).join(", "))
+  const detail = `${issuer} authenticates clients by ${listed}, and this one can do none of that`
   return refuse(issuer, "InvalidConfiguration", detail, "RFC 8414 section 2")
 }
 

@@ -127,9 +127,9 @@ export const begin = (request: {
     })
     const judged = BackChannel.judge(response)
     if (judged._tag === "Refused") {
-      const description = judged.description && BackChannel.presentable(judged.description, sent)
-      const detail = BackChannel.sentence(`${issuer} refused the device authorization request`, judged, sent)
-      return yield* refuse(issuer, judged.error, detail, description)
+      const refused = BackChannel.presentable(judged, sent)
+      const detail = BackChannel.sentence(`${issuer} refused the device authorization request`, refused)
+      return yield* refuse(issuer, refused.error, detail, refused.description)
     }
     const pending = judged._tag === "Unusable" ? judged.detail : validate(judged.body)
     return typeof pending === "string"

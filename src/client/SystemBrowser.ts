@@ -76,8 +76,13 @@ export const open =
             })
           )
         )
-      const child = runtime.spawn(program, args, { detached: true, stdio: "ignore", shell: false })
-      child.once("error", (cause) => fail("could not be started", cause))
-      child.once("exit", (code) => (code === 0 ? resume(Effect.void) : fail(`ended with ${code}`)))
-      child.unref()
+      try {
+        const child = runtime.spawn(program, args, { detached: true, stdio: "ignore", shell: false })
+        child.once("error", (cause) => fail("could not be started", cause))
+        child.once("exit", (code) => (code === 0 ? resume(Effect.void) : fail(`ended with ${code}`)))
+        child.unref()
+      } catch (cause) {
+        // Thrown, and not emitted, where the URL is longer than an argument may be.
+        fail("could not be started", cause instanceof Error ? cause : undefined)
+      }
     })
