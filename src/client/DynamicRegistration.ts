@@ -163,7 +163,10 @@ export const register = (
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
       const listed = metadata.token_endpoint_auth_methods_supported ?? []
-      return yield* refuse("NoMethod", `it authenticates clients by ${GuardedHttp.displayValue(listed.join(", "))} only`)
+      return yield* refuse(
+        "NoMethod",
+        `it authenticates clients by ${GuardedHttp.displayValue(listed.join(", "))} only`
+      )
     }
     const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
       HttpClientRequest.bodyUnsafeJson(body),

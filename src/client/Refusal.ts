@@ -72,10 +72,7 @@ export const scopes = (refusal: Refusal): ReadonlyArray<string> =>
  * @since 0.1.0
  * @category combinators
  */
-export const mapScopes = (
-  refusal: Refusal,
-  f: (scopes: ReadonlyArray<string>) => ReadonlyArray<string>
-): Refusal => ({
+export const mapScopes = (refusal: Refusal, f: (scopes: ReadonlyArray<string>) => ReadonlyArray<string>): Refusal => ({
   ...refusal,
   challenge: Option.map(refusal.challenge, ({ parameters, ...challenge }) => ({
     ...challenge,
