@@ -129,7 +129,7 @@ export const make = (
         )
         const challenged = Refusal.scopes(refusal)
         const chosen = challenged.length > 0 ? challenged : (options.scopes ?? metadata.scopes_supported ?? [])
-        const wanted = Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen)
+        const wanted = Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen.filter(Scopes.isScopeToken))
         return {
           client: registration,
           profile: server.profile,
