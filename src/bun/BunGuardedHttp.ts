@@ -37,8 +37,10 @@ const at = (url: URL, address: string): string => {
 
 const pinned =
   ({ lookup = (hostname) => Bun.dns.lookup(hostname), tls }: Options, reach: ReadonlyArray<NetworkZone.NetworkZone>) =>
-  async (url: URL, init: RequestInit): Promise<Response> => {
+  async (url: URL, given: RequestInit): Promise<Response> => {
     const { host, hostname } = url
+    // Where a redirect leads nobody would have looked.
+    const init: RequestInit = { ...given, redirect: "manual" }
     if (isIP(hostname.replace(/^\[|\]$/g, "")) !== 0) return fetch(url, { ...init, ...(tls && { tls }) })
     const admitted = Reach.admit(hostname, await lookup(hostname), reach)
     if (admitted instanceof Reach.AddressRefused) throw admitted
@@ -58,7 +60,8 @@ const pinned =
   }
 
 /**
- * The client. Give it to whatever discovers and asks for tokens, in the place of `FetchHttpClient.layer`.
+ * The client. Give it to whatever discovers and asks for tokens, in the place of `FetchHttpClient.layer`. It follows no
+ * redirect.
  *
  * @since 0.1.0
  * @category layers

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -25,11 +26,11 @@ import {
 } from "./ClientError.js"
 import * as ClientRegistration from "./ClientRegistration.js"
 import * as PushedRequest from "./PushedRequest.js"
-import * as RegistrationChoice from "./RegistrationChoice.js"
 import type { AuthorizationServer } from "./ServerDiscovery.js"
 import * as ServerProfile from "./ServerProfile.js"
 import * as SignIn from "./SignIn.js"
 import * as StoredGrant from "./StoredGrant.js"
+import * as StoredRegistration from "./StoredRegistration.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 import type { TokenStore } from "./TokenStore.js"
 
@@ -93,7 +94,7 @@ export interface Prepared {
 
 /**
  * Makes the request. `state` and verifier are fresh each time. With `offline_access` it asks for consent, without which
- * OpenID providers ignore it (OpenID Connect Core §11).
+ * OpenID providers ignore it (OpenID Connect Core §11), unless the server's profile says otherwise.
  *
  * @since 0.1.0
  * @category constructors
@@ -104,7 +105,8 @@ export const prepare = (request: Request): Effect.Effect<Prepared> =>
     const verifier = yield* Effect.sync(() => Pkce.verifier())
     const state = yield* Effect.sync(() => Base64Url.random(32))
     const codeChallenge = yield* Effect.promise(() => Pkce.challenge(verifier))
-    const consent = scopes.includes("offline_access") ? { prompt: "consent" } : {}
+    const needsConsent = server.profile.offlineNeedsConsent && scopes.includes("offline_access")
+    const consent = needsConsent ? { prompt: "consent" } : {}
     yield* DiscoveryTrace.decide(
       scopes.length === 0 ? "ask for no scope" : `ask for the scopes ${Scopes.render(scopes)}`,
       "MCP authorization, scope selection"
@@ -151,60 +153,63 @@ export const open = (
       )
 }
 
-const isInvalidClient = (error: { readonly _tag: string; readonly error?: string | undefined }): boolean =>
-  (error._tag === "AuthorizationRefused" || error._tag === "TokenRefused") && error.error === "invalid_client"
+/** How long somebody may take, in milliseconds, before it is asked whether the server knows the client at all. */
+const patience = 60_000
 
 /**
- * One `invalid_client` is no proof that a registration is dead. Two are, and it is forgotten then: all who signed in with
- * it will have to again.
+ * A server that does not know a client any more shows that to the person, who cannot come back with it. Where nobody has
+ * come back, the token endpoint is asked: to a code that is none it says `invalid_client` only where it means it.
  */
-const confirmed = <A, E extends { readonly _tag: string; readonly error?: string | undefined }, R>(
-  asked: Effect.Effect<A, E, R>,
-  client: ClientRegistration.ClientRegistration
-) =>
-  Effect.catchIf(asked, isInvalidClient, () =>
-    Effect.tapError(asked, (error) => (isInvalidClient(error) ? ClientRegistration.forget(client) : Effect.void))
-  )
-
-const push = (options: Options, request: SignIn.Request, redirectUri: string) =>
+const checkKnown = (server: AuthorizationServer, client: ClientRegistration.ClientRegistration) =>
   Effect.gen(function* () {
-    const { authentication, resource, scopes, server } = request
-    const client = yield* ClientRegistration.obtain(options.registration ?? {}, server.metadata, redirectUri)
-    const parameters = { ...options.authorizationParameters, ...authentication }
-    const prepared = yield* prepare({ server, registration: client, redirectUri, resource, scopes, parameters })
-    const url = yield* confirmed(open(server, client, prepared), client)
-    return { client, pending: prepared.pending, url }
+    if (client._tag !== "Dynamic" || server.pushedRequestEndpoint !== undefined) return
+    const since = yield* Effect.orElseSucceed(StoredRegistration.unansweredSince(client), () => undefined)
+    const now = yield* Clock.currentTimeMillis
+    if (since !== undefined && now - since >= patience) {
+      yield* DiscoveryTrace.decide("ask whether the client is known", "nobody who was sent there has come back")
+      const code = yield* Effect.sync(() => Redacted.make(Base64Url.random(32)))
+      const { redirectUri } = client
+      yield* TokenEndpoint.request({
+        endpoint: server.tokenEndpoint,
+        client,
+        profile: server.profile,
+        grant: TokenEndpoint.Grant.AuthorizationCode({ code, redirectUri, verifier: code })
+      }).pipe(
+        Effect.catchIf(
+          (error) => error._tag !== "TokenRefused" || error.error !== "invalid_client",
+          () => Effect.void
+        )
+      )
+    }
+    if (since === undefined || now - since >= patience) yield* StoredRegistration.note(client, now)
   })
 
 /**
  * The first half: registers where there is no client yet, makes the request, pushes it where that is offered, and gives
- * the URL for the person's browser with the record to judge the answer by. A pushed request shows a dead registration
- * before anybody was asked: it is made anew, once.
+ * the URL for the person's browser with the record to judge the answer by. A registration that is dead is made anew before
+ * anybody was asked, once: a pushed request shows it, and so does the token endpoint where people whom it sent to the
+ * server did not come back.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const begin = (
   options: Options,
-  request: SignIn.Request,
+  { authentication, resource, scopes, server }: SignIn.Request,
   redirectUri: string
 ): Effect.Effect<
   { readonly client: ClientRegistration.ClientRegistration; readonly pending: Pending; readonly url: string },
-  AuthorizationRefused | TokenUnavailable | RegistrationFailed | TokenStoreError,
+  AuthorizationRefused | TokenRefused | TokenUnavailable | RegistrationFailed | TokenStoreError,
   GuardedHttp.GuardedHttp | TokenStore
-> => {
-  const { metadata } = request.server
-  const isDynamic = RegistrationChoice.choose(options.registration ?? {}, metadata)._tag === "Dynamic"
-  return Effect.catchIf(
-    push(options, request, redirectUri),
-    (error) => isDynamic && isInvalidClient(error),
-    () =>
-      Effect.zipRight(
-        DiscoveryTrace.decide("register again", `${metadata.issuer} does not know the client any more`),
-        push(options, request, redirectUri)
-      )
+> =>
+  ClientRegistration.use(options.registration ?? {}, server.metadata, redirectUri, (client) =>
+    Effect.gen(function* () {
+      yield* checkKnown(server, client)
+      const parameters = { ...options.authorizationParameters, ...authentication }
+      const prepared = yield* prepare({ server, registration: client, redirectUri, resource, scopes, parameters })
+      return { client, pending: prepared.pending, url: yield* open(server, client, prepared) }
+    })
   )
-}
 
 const exchange = (
   pending: Pending,
@@ -213,7 +218,7 @@ const exchange = (
   profile: ServerProfile.ServerProfile
 ) =>
   Effect.flatMap(
-    confirmed(
+    ClientRegistration.confirmed(
       TokenEndpoint.request({
         endpoint: pending.terms.tokenEndpoint,
         client: registration,
@@ -251,6 +256,7 @@ export const complete = (
 > => {
   const { issuer } = pending.terms
   const judged = AuthorizationResponse.validate(response, { ...pending, issuer })
+  const answered = registration._tag === "Dynamic" ? StoredRegistration.note(registration, undefined) : Effect.void
   switch (judged._tag) {
     case "Invalid": {
       const rule = judged.rule === "issuer" ? "RFC 9207 section 2.4" : "OAuth 2.1 section 4.1.2"
@@ -262,9 +268,13 @@ export const complete = (
       const said = (text: string) => text.replace(/[^\x20-\x7e]/g, " ").slice(0, 300)
       const detail = `${issuer} refused the authorization: ${said(error)}${description ? `: ${said(description)}` : ""}`
       const rule = "OAuth 2.1 section 4.1.2.1"
-      return fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
+      const refused = fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
+      return Effect.zipRight(answered, refused)
     }
     case "Granted":
-      return exchange(pending, judged.code, registration, ServerProfile.of(serverProfiles, issuer))
+      return Effect.zipRight(
+        answered,
+        exchange(pending, judged.code, registration, ServerProfile.of(serverProfiles, issuer))
+      )
   }
 }

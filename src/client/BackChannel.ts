@@ -129,26 +129,30 @@ export const judge = (
 const open = ["grant_type", "resource", "scope", "redirect_uri"]
 
 /**
- * A description as it may be shown: printable, short, and without anything secret that the server might echo.
+ * A rejection as it may be shown: printable, short, and without anything secret of what was `sent` that the server might
+ * echo.
  *
  * @since 0.1.0
  * @category rendering
  */
-export const presentable = (description: string, sent: Parameters): string =>
-  sent
-    .filter(([name, value]) => !open.includes(name) && value.length > 7)
-    .reduce((text, [, value]) => text.replaceAll(value, "…"), description)
-    .replace(/[^\x20-\x7e…]/g, " ")
-    .slice(0, 300)
+export const presentable = ({ _tag, description, error }: Refused, sent: Parameters): Refused => {
+  const secrets = sent.filter(([name, value]) => !open.includes(name) && value.length > 7)
+  const clean = (text: string) =>
+    secrets
+      .reduce((text, [, value]) => text.replaceAll(value, "…"), text)
+      .replace(/[^\x20-\x7e…]/g, " ")
+      .slice(0, 300)
+  return { _tag, error: clean(error), ...(description === undefined ? {} : { description: clean(description) }) }
+}
 
 /**
- * A rejection as a sentence that may be shown.
+ * A rejection that is {@link presentable}, as a sentence.
  *
  * @since 0.1.0
  * @category rendering
  */
-export const sentence = (what: string, { description, error }: Refused, sent: Parameters): string =>
-  `${what}: ${error}${description ? `: ${presentable(description, sent)}` : ""}`
+export const sentence = (what: string, { description, error }: Refused): string =>
+  `${what}: ${error}${description ? `: ${description}` : ""}`
 
 /**
  * Sends a form with the client's authentication. The request follows no redirect and is bounded in time and size; it goes

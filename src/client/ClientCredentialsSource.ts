@@ -23,7 +23,7 @@ import * as Refusal from "./Refusal.js"
 import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
-import type * as ServerProfile from "./ServerProfile.js"
+import * as ServerProfile from "./ServerProfile.js"
 import * as TokenEndpoint from "./TokenEndpoint.js"
 
 /**
@@ -129,19 +129,21 @@ export const make = (
         )
         const challenged = Refusal.scopes(refusal)
         const chosen = challenged.length > 0 ? challenged : (options.scopes ?? metadata.scopes_supported ?? [])
+        const wanted = Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen.filter(Scopes.isScopeToken))
         return {
           client: registration,
           profile: server.profile,
           tokenEndpoint: server.tokenEndpoint,
           revocationEndpoint: server.metadata.revocation_endpoint,
           resource: metadata.resource,
-          requested: Scopes.union(held?.requested ?? [], options.scopes ?? [], chosen)
+          requested: ServerProfile.combine(server.profile, wanted)
         }
       }).pipe(Effect.provideService(GuardedHttp.GuardedHttp, http))
 
     const renew = (refusal: Refusal.Refusal, used: Option.Option<AccessToken.AccessToken>) =>
       Effect.gen(function* () {
-        const challenged = Refusal.scopes(refusal)
+        const { profile = ServerProfile.standard } = held ?? {}
+        const challenged = ServerProfile.shorten(profile, Refusal.scopes(refusal))
         const now = yield* Clock.currentTimeMillis
         const mine = Option.filter(
           used,
@@ -159,7 +161,8 @@ export const make = (
           if (again && refusal.status === 401) {
             return yield* stopped(refusal, "TokenNotAccepted", "a token fresh from the authorization server is refused")
           }
-          if (again && refusal.status === 403 && Scopes.missing(challenged, held.requested).length === 0) {
+          const more = ServerProfile.combine(profile, [...held.requested, ...challenged])
+          if (again && refusal.status === 403 && Scopes.missing(more, held.requested).length === 0) {
             return yield* stopped(
               refusal,
               "ScopesNotGranted",

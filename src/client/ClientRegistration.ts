@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
 import * as ClientAuthentication from "../discovery/ClientAuthentication.js"
 import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
-import type * as GuardedHttp from "../discovery/GuardedHttp.js"
+import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable } from "./ClientError.js"
 import * as DynamicRegistration from "./DynamicRegistration.js"
 import * as RegistrationChoice from "./RegistrationChoice.js"
@@ -63,7 +63,8 @@ const authenticate = (
 ): Effect.Effect<ClientAuthentication.ClientAuthentication, RegistrationFailed> => {
   const authentication = ClientAuthentication.choose(credentials, supported)
   if (authentication !== undefined) return Effect.succeed(authentication)
-  const detail = `${issuer} authenticates clients by ${(supported ?? ["client_secret_basic"]).join(", ")}, and this one can do none of that`
+  const listed = GuardedHttp.displayValue((supported ?? ["client_secret_basic"]).join(", "))
+  const detail = `${issuer} authenticates clients by ${listed}, and this one can do none of that`
   return refuse(issuer, "InvalidConfiguration", detail, "RFC 8414 section 2")
 }
 
@@ -211,3 +212,56 @@ export const forget = (
   registration._tag === "Dynamic"
     ? StoredRegistration.remove(registration.issuer, registration.redirectUri)
     : Effect.void
+
+interface Failure {
+  readonly _tag: string
+  readonly error?: string | undefined
+}
+
+const isInvalidClient = ({ _tag, error }: Failure): boolean =>
+  (_tag === "AuthorizationRefused" || _tag === "TokenRefused") && error === "invalid_client"
+
+/**
+ * Does something as a client. One `invalid_client` is no proof that a registration is dead. Two are, and one that is
+ * dynamic is forgotten then: all who signed in with it will have to again.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const confirmed = <A, E extends Failure, R>(
+  asked: Effect.Effect<A, E, R>,
+  client: ClientRegistration
+): Effect.Effect<A, E | TokenStoreError, R | TokenStore.TokenStore> =>
+  Effect.catchIf(asked, isInvalidClient, () =>
+    Effect.tapError(asked, (error) => (isInvalidClient(error) ? forget(client) : Effect.void))
+  )
+
+/**
+ * Obtains a registration and does something with it, before any person was asked. Where the server does not know a dynamic
+ * one any more, it is made anew, once.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const use = <A, E extends Failure, R>(
+  options: Options,
+  metadata: AuthorizationServerMetadata,
+  redirectUri: string,
+  ask: (client: ClientRegistration) => Effect.Effect<A, E, R>
+): Effect.Effect<
+  A,
+  E | RegistrationFailed | TokenUnavailable | TokenStoreError,
+  R | GuardedHttp.GuardedHttp | TokenStore.TokenStore
+> => {
+  const once = Effect.flatMap(obtain(options, metadata, redirectUri), (client) => confirmed(ask(client), client))
+  const isDynamic = RegistrationChoice.choose(options, metadata)._tag === "Dynamic"
+  return Effect.catchIf(
+    once,
+    (error) => isDynamic && isInvalidClient(error),
+    () =>
+      Effect.zipRight(
+        DiscoveryTrace.decide("register again", `${metadata.issuer} does not know the client any more`),
+        once
+      )
+  )
+}

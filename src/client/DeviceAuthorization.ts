@@ -50,8 +50,9 @@ export interface Pending {
   readonly interval: number
 }
 
+/** Nobody is waited for longer than a day, or asked about more often than every second, whatever the server says. */
 const seconds = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value > 0 ? value : undefined
+  typeof value === "number" && value > 0 ? Math.min(Math.max(value, 1), 24 * 3600) : undefined
 
 /** What reaches a terminal and a person: printable, short, and a URL only if it is a secure one. */
 const printable = (value: unknown, pattern: RegExp): string | undefined =>
@@ -127,9 +128,9 @@ export const begin = (request: {
     })
     const judged = BackChannel.judge(response)
     if (judged._tag === "Refused") {
-      const description = judged.description && BackChannel.presentable(judged.description, sent)
-      const detail = BackChannel.sentence(`${issuer} refused the device authorization request`, judged, sent)
-      return yield* refuse(issuer, judged.error, detail, description)
+      const refused = BackChannel.presentable(judged, sent)
+      const detail = BackChannel.sentence(`${issuer} refused the device authorization request`, refused)
+      return yield* refuse(issuer, refused.error, detail, refused.description)
     }
     const pending = judged._tag === "Unusable" ? judged.detail : validate(judged.body)
     return typeof pending === "string"

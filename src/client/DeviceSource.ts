@@ -42,20 +42,16 @@ export const make = (
       const { resource, scopes, server } = request
       const { metadata, profile, tokenEndpoint } = server
       const { device_authorization_endpoint: endpoint = "", issuer } = metadata
-      // No redirect, so none is registered.
-      const client = yield* ClientRegistration.obtain(registration, metadata, "")
-      const forget = (error: { readonly error: string }) =>
-        error.error === "invalid_client" ? ClientRegistration.forget(client) : Effect.void
-      const issued = yield* Effect.gen(function* () {
-        const asked = { client, profile, resource, scopes }
-        const pending = yield* DeviceAuthorization.begin({ ...asked, endpoint })
-        yield* show(pending.prompt)
-        return yield* DeviceAuthorization.poll({ ...asked, endpoint: tokenEndpoint, pending })
-      }).pipe(
-        Effect.tapErrorTag("AuthorizationRefused", forget),
-        Effect.tapErrorTag("TokenRefused", forget),
-        Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } })
-      )
+      const asked = { profile, resource, scopes }
+      const { client, issued } = yield* Effect.gen(function* () {
+        // No redirect, so none is registered.
+        const begun = yield* ClientRegistration.use(registration, metadata, "", (client) =>
+          Effect.map(DeviceAuthorization.begin({ ...asked, client, endpoint }), (pending) => ({ client, pending }))
+        )
+        yield* show(begun.pending.prompt)
+        const poll = DeviceAuthorization.poll({ ...asked, ...begun, endpoint: tokenEndpoint })
+        return { client: begun.client, issued: yield* ClientRegistration.confirmed(poll, begun.client) }
+      }).pipe(Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } }))
       return StoredGrant.make(SignIn.terms(request, client, ""), issued)
     })
 

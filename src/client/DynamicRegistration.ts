@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import type { AuthorizationServerMetadata } from "../discovery/AuthorizationServerMetadata.js"
 import * as GuardedHttp from "../discovery/GuardedHttp.js"
 import { isLoopbackHost } from "../protocol/Loopback.js"
+import * as BackChannel from "./BackChannel.js"
 import { fail, RegistrationFailed, type TokenStoreError, type TokenUnavailable, unavailable } from "./ClientError.js"
 import * as StoredRegistration from "./StoredRegistration.js"
 import type * as TokenStore from "./TokenStore.js"
@@ -82,7 +83,8 @@ export const document = (
 const text = Schema.optional(Schema.NullOr(Schema.String))
 
 const Response = Schema.Struct({
-  client_id: Schema.NonEmptyString,
+  // RFC 6749 appendix A.1.
+  client_id: Schema.String.pipe(Schema.pattern(/^[\x20-\x7e]+$/)),
   client_secret: text,
   client_secret_expires_at: Schema.optional(Schema.NullOr(Schema.Number)),
   token_endpoint_auth_method: text,
@@ -92,8 +94,6 @@ const Response = Schema.Struct({
 
 const decodeResponse = GuardedHttp.decodeJson(Response)
 
-const decodeRefusal = GuardedHttp.decodeJson(Schema.Struct({ error: Schema.NonEmptyString, error_description: text }))
-
 /** What the server registered instead counts, if this client can live with it (RFC 7591 §3.2.1). */
 const accept = (
   response: typeof Response.Type,
@@ -102,7 +102,9 @@ const accept = (
   redirectUri: string
 ): typeof StoredRegistration.Stored.Type | string => {
   const method = registrable.find((name) => name === (response.token_endpoint_auth_method ?? requested))
-  if (method === undefined) return `it registered the authentication method ${response.token_endpoint_auth_method}`
+  if (method === undefined) {
+    return `it registered the authentication method ${GuardedHttp.displayValue(response.token_endpoint_auth_method ?? "")}`
+  }
   if (method !== "none" && !response.client_secret) return `it registered ${method} and gave no secret`
   const isMissing = redirectUri !== "" && response.redirect_uris?.includes(redirectUri) === false
   if (isMissing) return `it did not register ${redirectUri}`
@@ -116,8 +118,8 @@ const accept = (
     redirectUri,
     method,
     ...(response.client_secret ? { clientSecret: Redacted.make(response.client_secret) } : {}),
-    // Seconds in the response, 0 for never. Infinity could be stored, and not be read again.
-    ...(expires && method !== "none" ? { secretExpiresAt: Math.min(expires * 1000, Number.MAX_SAFE_INTEGER) } : {})
+    // Seconds in the response, 0 for never; and what no store can hold is never as well.
+    ...(expires && method !== "none" && Number.isFinite(expires * 1000) ? { secretExpiresAt: expires * 1000 } : {})
   }
 }
 
@@ -152,7 +154,7 @@ export const register = (
             ...(error === undefined ? {} : { error })
           })
       )
-    const { jwks, jwks_uri: jwksUri } = options.metadata ?? {}
+    const { initialAccessToken, metadata: { jwks, jwks_uri: jwksUri } = {} } = options
     if (jwks !== undefined && jwksUri !== undefined) {
       return yield* refuse("InvalidConfiguration", "jwks and jwks_uri must not both be there (RFC 7591 section 2)")
     }
@@ -160,38 +162,36 @@ export const register = (
     const before = Option.map(yield* StoredRegistration.stored.read(key), ({ version }) => version)
     const body = document(options, metadata, redirectUri)
     if (body === undefined) {
-      const listed = metadata.token_endpoint_auth_methods_supported?.join(", ")
-      return yield* refuse("NoMethod", `it authenticates clients by ${listed} only`)
+      const listed = metadata.token_endpoint_auth_methods_supported ?? []
+      return yield* refuse(
+        "NoMethod",
+        `it authenticates clients by ${GuardedHttp.displayValue(listed.join(", "))} only`
+      )
     }
     const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
       HttpClientRequest.bodyUnsafeJson(body),
-      options.initialAccessToken === undefined
-        ? (request) => request
-        : HttpClientRequest.bearerToken(options.initialAccessToken)
+      initialAccessToken === undefined ? (request) => request : HttpClientRequest.bearerToken(initialAccessToken)
     )
-    const response = yield* GuardedHttp.execute(request, "client registration").pipe(
-      Effect.flatMap((response) =>
-        response.status >= 500 || response.status === 429
-          ? Effect.flatMap(GuardedHttp.statusError(response), Effect.fail)
-          : Effect.succeed(response)
-      ),
-      Effect.catchAll((error) =>
-        Effect.if(error.isTransient, {
-          onTrue: () => unavailable("Registration", error),
-          onFalse: () => refuse("Unacceptable", error.detail)
-        })
-      )
+    const failed = (
+      error: GuardedHttp.FetchError,
+      reason: RegistrationFailed["reason"],
+      code?: string
+    ): Effect.Effect<never, RegistrationFailed | TokenUnavailable> =>
+      error.isTransient ? unavailable("Registration", error) : refuse(reason, error.detail, code)
+    const response = yield* Effect.catchAll(GuardedHttp.execute(request, "client registration"), (error) =>
+      failed(error, "Unacceptable")
     )
-    if (response.status !== 200 && response.status !== 201) {
-      const said = yield* Effect.option(decodeRefusal(response))
-      const { error, error_description: description } = Option.getOrElse(said, () => ({
-        error: `HTTP ${response.status}`,
-        error_description: undefined
-      }))
-      return yield* refuse("Refused", description ? `${error}: ${description.slice(0, 300)}` : error, error)
+    const judged = BackChannel.judge(response)
+    if (judged._tag === "Refused") {
+      const sent = initialAccessToken === undefined ? [] : [["token", Redacted.value(initialAccessToken)] as const]
+      const refused = BackChannel.presentable(judged, sent)
+      return yield* refuse("Refused", BackChannel.sentence("it was refused", refused), refused.error)
+    }
+    if (response.status < 200 || response.status > 299) {
+      return yield* failed(yield* GuardedHttp.statusError(response), "Refused", `HTTP ${response.status}`)
     }
     const decoded = yield* Effect.catchAll(decodeResponse(response), () =>
-      refuse("Unacceptable", "the answer holds no client_id")
+      refuse("Unacceptable", "the answer holds no usable client_id")
     )
     const record = accept(decoded, body.token_endpoint_auth_method, issuer, redirectUri)
     if (typeof record === "string") return yield* refuse("Unacceptable", record)

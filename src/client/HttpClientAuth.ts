@@ -28,7 +28,7 @@ import * as TokenSource from "./TokenSource.js"
 
 /**
  * How often one request may be renewed for, {@link defaultSchedule} by default; the schedule is fed the refusals and may
- * delay. `resource` narrows where tokens go; by default it is that of the token source.
+ * delay. `resource` narrows where tokens go, and never widens it: that of the token source is where they go at most.
  *
  * @since 0.1.0
  * @category models
@@ -107,8 +107,12 @@ const send = <E, R>(
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, E | ClientError | Stopped, R> =>
   Effect.gen(function* () {
     const target = UrlParams.makeUrl(request.url, request.urlParams, request.hash)
-    const resource = options?.resource ?? source.resource
-    if (Either.isLeft(target) || !ResourceIdentifier.covers(resource, target.right.href)) {
+    const { resource } = options ?? {}
+    const isCovered =
+      Either.isRight(target) &&
+      ResourceIdentifier.covers(source.resource, target.right.href) &&
+      (resource === undefined || ResourceIdentifier.covers(resource, target.right.href))
+    if (!isCovered) {
       return yield* client.execute(request)
     }
     const url = target.right.href

@@ -10,6 +10,7 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { AuthorizeUserError } from "./ClientError.js"
 import * as SignInPage from "./SignInPage.js"
@@ -27,7 +28,7 @@ export type Listen = (options: {
 
 /**
  * Where to listen. `host` is what the redirect URI says, `127.0.0.1` by default; `localhost` listens on both families
- * where the machine has both. `port` is a free one by default, `path` is `/callback`. `application` is the name that
+ * where the machine has both, and on none where somebody else has the port in one of them. `port` is a free one by default, `path` is `/callback`. `application` is the name that
  * the page shows.
  *
  * @since 0.1.0
@@ -59,6 +60,8 @@ const page = (status: number, title: string, text: string, application?: string)
   return SignInPage.render({ status, title, text: `${text} ${next}`, headers: { connection: "close" } })
 }
 
+const base = "http://loopback.invalid"
+
 /**
  * What a request to the listener gets, and whether it is the answer. It says nothing of what the answer carries, because
  * nothing of it is verified yet (RFC 9207 §2.4).
@@ -69,9 +72,11 @@ const judge = (
   options: Options
 ): { readonly response: HttpServerResponse.HttpServerResponse; readonly answer?: URLSearchParams } => {
   const { application, path = "/callback" } = options
-  const { pathname, searchParams } = new URL(url, "http://loopback.invalid")
-  if (pathname !== path)
+  // Anybody on this machine may send anything for a request target.
+  const { pathname, searchParams } = new URL(URL.canParse(url, base) ? url : "/", base)
+  if (pathname !== path) {
     return { response: HttpServerResponse.empty({ status: 404, headers: { connection: "close" } }) }
+  }
   if (method !== "GET") {
     return { response: HttpServerResponse.empty({ status: 405, headers: { allow: "GET", connection: "close" } }) }
   }
@@ -101,6 +106,10 @@ const receiver = (
         )
   })
 
+const isTaken = (error: unknown): boolean =>
+  (Predicate.hasProperty(error, "code") && error.code === "EADDRINUSE") ||
+  (Predicate.hasProperty(error, "cause") && isTaken(error.cause))
+
 /**
  * Binds the listener for as long as the scope lives. Only a GET of the exact path that carries `state`, `code` or `error`
  * is an answer; anything else is turned away and waited past. No request is traced or logged, because its URL carries
@@ -117,18 +126,21 @@ export const bind = (options: Options): Effect.Effect<LoopbackListener, Authoriz
       Effect.tap(options.listen({ host: address, port }), (server) =>
         server.serve(receiver(options, answered)).pipe(Effect.withTracerEnabled(false))
       )
-    const server = yield* Effect.mapError(
-      serveAt(host === "[::1]" ? "::1" : "127.0.0.1", options.port ?? 0),
-      (cause) =>
-        new AuthorizeUserError({
-          reason: "Unsupported",
-          detail: `could not listen on ${host} port ${options.port ?? "0 (any)"}`,
-          rule: "RFC 8252 section 7.3",
-          cause
-        })
-    )
+    const failure = (cause: unknown) =>
+      new AuthorizeUserError({
+        reason: "Unsupported",
+        detail: `could not listen on ${host} port ${options.port ?? "0 (any)"}`,
+        rule: "RFC 8252 section 7.3",
+        cause
+      })
+    const server = yield* Effect.mapError(serveAt(host === "[::1]" ? "::1" : "127.0.0.1", options.port ?? 0), failure)
     const port = server.address._tag === "TcpAddress" ? server.address.port : 0
-    // A browser may take localhost for either family; a machine without IPv6 does with one.
-    if (host === "localhost") yield* Effect.ignore(serveAt("::1", port))
+    if (host === "localhost") {
+      // A browser may take localhost for either family. A machine without IPv6 does with one; but where somebody else has
+      // the port in the other, the answer would be theirs (RFC 8252 section 8.3).
+      yield* Effect.catchAll(serveAt("::1", port), (cause) =>
+        isTaken(cause) ? Effect.fail(failure(cause)) : Effect.void
+      )
+    }
     return { redirectUri: `http://${host}:${port}${path}`, port, answer: Deferred.await(answered) }
   })

@@ -38,9 +38,9 @@ export const send = (
     })
     const judged = BackChannel.judge(response)
     if (judged._tag === "Refused") {
-      const { error } = judged
-      const description = judged.description && BackChannel.presentable(judged.description, sent)
-      const detail = BackChannel.sentence(`${issuer} refused the pushed authorization request`, judged, sent)
+      const refused = BackChannel.presentable(judged, sent)
+      const { description, error } = refused
+      const detail = BackChannel.sentence(`${issuer} refused the pushed authorization request`, refused)
       const rule = "RFC 9126 section 2.3"
       return yield* fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
     }

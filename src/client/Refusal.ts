@@ -67,6 +67,20 @@ export const scopes = (refusal: Refusal): ReadonlyArray<string> =>
   })
 
 /**
+ * The refusal with other names for the scopes that its challenge asks for.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const mapScopes = (refusal: Refusal, f: (scopes: ReadonlyArray<string>) => ReadonlyArray<string>): Refusal => ({
+  ...refusal,
+  challenge: Option.map(refusal.challenge, ({ parameters, ...challenge }) => ({
+    ...challenge,
+    parameters: "scope" in parameters ? { ...parameters, scope: Scopes.render(f(scopes(refusal))) } : parameters
+  }))
+})
+
+/**
  * The metadata URL that the challenge names (RFC 9728 §5.1).
  *
  * @since 0.1.0

@@ -82,7 +82,8 @@ const authorize: RenewalDecision = { _tag: "Authorize" }
  *
  * - A token other than the one refused is held, and has the scopes asked for: use it. Somebody else has renewed.
  * - 401: refresh where that is possible and was not just tried, otherwise ask the person, at once where the challenge is
- *   for a stronger authentication (RFC 9470 §6); stop where a fresh sign-in was of no use.
+ *   for a stronger authentication (RFC 9470 §6); stop where a fresh sign-in was of no use, or sign-ins of any kind go in
+ *   a circle.
  * - 403: never refresh, because that cannot widen a scope (OAuth 2.1 §4.3); ask the person, unless the token has the
  *   scopes already, or they were asked for and not granted ({@link StepUpAttempts}).
  *
@@ -113,7 +114,7 @@ export const decide = (input: {
     diagnosed !== undefined &&
     diagnosed.status === refusal.status &&
     same(diagnosed.token, used.value) &&
-    now - diagnosed.at < period
+    StepUpAttempts.isRecent(diagnosed.at, now, period)
   const again = (refusal.renewals ?? 0) > 0 || wasDiagnosed
 
   if (refusal.status === 403) {
@@ -130,16 +131,21 @@ export const decide = (input: {
   }
 
   const fresh = last && grant !== undefined && isYoung(grant, now)
-  const signIns = history.signIns.filter((at) => now - at < period).length
+  const signIns = history.signIns.filter((at) => StepUpAttempts.isRecent(at, now, period)).length
   if (used !== undefined && (wasDiagnosed || (again && fresh && history.last?.by === "SignIn"))) {
     return stop("TokenNotAccepted", "a token fresh from the authorization server is refused as well")
   }
   const refreshed = again && fresh && history.last?.by === "Refresh"
+  if (refreshed && signIns > 0) {
+    return stop("TokenNotAccepted", "the token of a sign-in was refused, and one refreshed after it is as well")
+  }
   const refreshable = grant?.refreshToken !== undefined && Refusal.authentication(refusal) === undefined
   if (refreshable && !refreshed) return { _tag: "Refresh", grant }
-  return used !== undefined && signIns >= signInsAtMost
-    ? stop("TokenNotAccepted", `the tokens of ${signIns} sign-ins within a minute were refused`)
-    : authorize
+  if (used !== undefined && signIns >= signInsAtMost) {
+    return stop("TokenNotAccepted", `the tokens of ${signIns} sign-ins within a minute were refused`)
+  }
+  const exhausted = StepUpAttempts.exhausted(history.stepUps, undefined, now)
+  return exhausted === undefined ? authorize : stop("TokenNotAccepted", exhausted)
 }
 
 /**

@@ -116,7 +116,8 @@ export const revoke = (options: {
     const judged = BackChannel.judge(response)
     if (judged._tag === "Refused") {
       const reason = judged.error === "unsupported_token_type" ? "Unsupported" : "Refused"
-      const detail = BackChannel.sentence(`${issuer} did not revoke the ${hint.replace("_", " ")}`, judged, sent)
+      const refused = BackChannel.presentable(judged, sent)
+      const detail = BackChannel.sentence(`${issuer} did not revoke the ${hint.replace("_", " ")}`, refused)
       return Outcome.StillValid({ reason, detail })
     }
     const detail = judged._tag === "Unusable" ? judged.detail : `answered ${response.status}`

@@ -88,6 +88,9 @@ export type SelectAuthorizationServer = (
 export const liveFirst: SelectAuthorizationServer = (issuers, live) =>
   live !== undefined && issuers.includes(live) ? [live, ...issuers.filter((issuer) => issuer !== live)] : issuers
 
+/** A resource may name thousands, each of which would cost three requests to somebody whom it chose. */
+const issuersAtMost = 8
+
 /** Where requests are pushed to, if they are. */
 const pushedRequestEndpoint = (
   metadata: AuthorizationServerMetadata.AuthorizationServerMetadata,
@@ -145,7 +148,8 @@ const failed = (
   fail((trace): DiscoveryFailed | ResourceMismatch | TokenUnavailable => {
     const { endpoint, message: detail, mismatch } = error
     if (mismatch !== undefined) {
-      const detail = `the metadata is that of ${JSON.stringify(mismatch.actual)}, needed is that of ${JSON.stringify(mismatch.expected)}`
+      const shown = GuardedHttp.displayValue
+      const detail = `the metadata is that of ${shown(mismatch.actual)}, needed is that of ${shown(mismatch.expected)}`
       return new ResourceMismatch({ ...mismatch, detail, rule: "RFC 9728 section 3.3", trace })
     }
     const rule = "RFC 9728 section 3"
@@ -200,7 +204,7 @@ const discover = (issuer: string, need: Need) =>
 
 /**
  * The first of the issuers, in this order, that can do what is needed; one that is dead or cannot is passed over, and
- * the trace says why. Fails with `DiscoveryFailed` where none can, and with `TokenUnavailable` where one of them may
+ * the trace says why. No more than 8 are asked. Fails with `DiscoveryFailed` where none can, and with `TokenUnavailable` where one of them may
  * later.
  *
  * @since 0.1.0
@@ -219,10 +223,11 @@ export const authorizationServer = (
       reasons.push(`${issuer}: ${reason}`)
       return DiscoveryTrace.decide(`pass over ${issuer}`, reason)
     }
-    for (const issuer of new Set(issuers)) {
+    const named = Array.from(new Set(issuers))
+    for (const issuer of named.slice(0, issuersAtMost)) {
       const shape = ResourceIdentifier.issuerViolation(issuer)
       if (shape !== undefined) {
-        yield* passOver(issuer, `the issuer ${shape} (RFC 8414 section 2)`)
+        yield* passOver(GuardedHttp.displayValue(issuer), `the issuer ${shape} (RFC 8414 section 2)`)
         continue
       }
       const found = yield* Effect.either(discover(issuer, need))
@@ -250,6 +255,8 @@ export const authorizationServer = (
       }
       yield* passOver(issuer, broken)
     }
+    const others = named.length - issuersAtMost
+    if (others > 0) yield* passOver(`${others} others`, `no more than ${issuersAtMost} are asked`)
     const detail = `no authorization server of ${endpoint} can be used: ${reasons.join("; ")}`
     const rule = "RFC 9728 section 7.6"
     return yield* fail((trace): DiscoveryFailed | TokenUnavailable =>

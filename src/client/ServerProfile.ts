@@ -15,8 +15,12 @@ import * as Scopes from "../protocol/Scopes.js"
  *   With none the scopes have to tell, and nothing but the resource's own audience check keeps the token of one resource
  *   out of another.
  * - `scopePrefix`: what stands before the scopes of the resource in requests and answers, and not in tokens and
- *   challenges. It is put before those that are neither URIs nor OpenID Connect's own.
+ *   challenges. It is put before those that are neither URIs nor OpenID Connect's own, and taken away wherever it is met,
+ *   also in metadata and challenges.
+ * - `scopeOfAll`: the scope that stands for all that the client has been given, and beside which no other of the resource
+ *   may be asked for
  * - `scopesOnRefresh`: whether a refresh names the scopes of the grant. Without, it means all of them (OAuth 2.1 §4.3.1).
+ * - `offlineNeedsConsent`: whether `prompt=consent` goes with `offline_access` (OpenID Connect Core §11)
  *
  * @since 0.1.0
  * @category models
@@ -25,7 +29,9 @@ export interface ServerProfile {
   readonly assumesPkce: boolean
   readonly resourceParameter: "resource" | "audience" | undefined
   readonly scopePrefix: string
+  readonly scopeOfAll: string | undefined
   readonly scopesOnRefresh: boolean
+  readonly offlineNeedsConsent: boolean
 }
 
 /**
@@ -46,13 +52,19 @@ export const standard: ServerProfile = {
   assumesPkce: false,
   resourceParameter: "resource",
   scopePrefix: "",
-  scopesOnRefresh: false
+  scopeOfAll: undefined,
+  scopesOnRefresh: false,
+  offlineNeedsConsent: true
 }
 
 /**
  * Microsoft Entra ID, version 2.0: it refuses a `resource` beside scopes (AADSTS9010010), does PKCE without saying so, and
  * has short scopes in tokens which requests name in full. Put the URI of the resource's application, and a slash, into
- * `scopePrefix`, unless the resource's metadata and challenges name its scopes in full.
+ * `scopePrefix`.
+ *
+ * It registers no clients, so bring `preRegistered` credentials, under the issuer of one tenant; `common` is none. A client
+ * that acts for itself may ask for `.default` only. That it gives refresh tokens without `prompt=consent` matters: with
+ * it, it asks for an administrator's approval that is there already.
  *
  * @since 0.1.0
  * @category profiles
@@ -72,7 +84,9 @@ export const entraId: ServerProfile = {
   assumesPkce: true,
   resourceParameter: undefined,
   scopePrefix: "",
-  scopesOnRefresh: true
+  scopeOfAll: ".default",
+  scopesOnRefresh: true,
+  offlineNeedsConsent: false
 }
 
 /**
@@ -95,7 +109,42 @@ export const of = (profiles: ServerProfiles | undefined, issuer: string): Server
 /** OpenID Connect Core §5.4 and §11: the same at every server. */
 const ownOfOpenId = ["openid", "profile", "email", "address", "phone", "offline_access"]
 
-const isPrefixed = (scope: string): boolean => !ownOfOpenId.includes(scope) && !/[:/]/.test(scope)
+/** No colon makes a URI: `mcp:read` is a scope like any other. */
+const isPrefixed = (scope: string): boolean => !ownOfOpenId.includes(scope) && !/\/|^urn:/.test(scope)
+
+/**
+ * Scopes as the resource calls them, each once.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const shorten = ({ scopePrefix }: ServerProfile, scopes: ReadonlyArray<string>): ReadonlyArray<string> =>
+  Scopes.union(
+    scopes.map((scope) => {
+      const short = scope.startsWith(scopePrefix) ? scope.slice(scopePrefix.length) : ""
+      return short !== "" && isPrefixed(short) ? short : scope
+    })
+  )
+
+/**
+ * The scopes that are asked for where all of these are wanted, as the resource calls them.
+ *
+ * @since 0.1.0
+ * @category combinators
+ * @example
+ * ```ts
+ * import { ServerProfile } from "effect-mcp-auth/client"
+ *
+ * const profile = { ...ServerProfile.entraId, scopePrefix: "api://3d5b6a2e/" }
+ * console.log(ServerProfile.combine(profile, ["api://3d5b6a2e/read", "write", "read"])) // ["read", "write"]
+ * console.log(ServerProfile.combine(profile, ["read", ".default", "offline_access"])) // [".default", "offline_access"]
+ * ```
+ */
+export const combine = (profile: ServerProfile, scopes: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const short = shorten(profile, scopes)
+  const isOfAll = (scope: string) => scope === profile.scopeOfAll || scope.endsWith(`/${profile.scopeOfAll}`)
+  return short.some(isOfAll) ? short.filter((scope) => isOfAll(scope) || ownOfOpenId.includes(scope)) : short
+}
 
 /**
  * Scopes as this server is asked for them: the `scope` parameter, or `undefined` where there are none.
@@ -122,12 +171,8 @@ export const renderScopes = ({ scopePrefix }: ServerProfile, scopes: ReadonlyArr
  * @since 0.1.0
  * @category parsing
  */
-export const parseScopes = ({ scopePrefix }: ServerProfile, scope: string): ReadonlyArray<string> =>
-  Scopes.parse(scope).map((name) =>
-    scopePrefix !== "" && name.length > scopePrefix.length && name.startsWith(scopePrefix)
-      ? name.slice(scopePrefix.length)
-      : name
-  )
+export const parseScopes = (profile: ServerProfile, scope: string): ReadonlyArray<string> =>
+  shorten(profile, Scopes.parse(scope))
 
 /**
  * The parameters that tell what a token is for.
@@ -149,15 +194,12 @@ export const target = (
  * @category rendering
  */
 export const refreshScopes = (
-  { scopesOnRefresh }: ServerProfile,
+  profile: ServerProfile,
   granted: ReadonlyArray<string>,
   requested: ReadonlyArray<string>
 ): ReadonlyArray<string> | undefined =>
-  scopesOnRefresh
-    ? Scopes.union(
-        granted,
-        requested.filter((scope) => scope === "offline_access")
-      )
+  profile.scopesOnRefresh
+    ? combine(profile, [...granted, ...requested.filter((scope) => scope === "offline_access")])
     : undefined
 
 /**
@@ -172,5 +214,7 @@ export const describe = (profile: ServerProfile): ReadonlyArray<string> => [
     ? []
     : [profile.resourceParameter === undefined ? "no parameter names the resource" : "audience names the resource"]),
   ...(profile.scopePrefix === "" ? [] : [`scopes begin with ${profile.scopePrefix}`]),
-  ...(profile.scopesOnRefresh ? ["a refresh names its scopes"] : [])
+  ...(profile.scopeOfAll === undefined ? [] : [`${profile.scopeOfAll} is asked for without others`]),
+  ...(profile.scopesOnRefresh ? ["a refresh names its scopes"] : []),
+  ...(profile.offlineNeedsConsent ? [] : ["offline_access needs no consent"])
 ]

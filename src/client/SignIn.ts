@@ -21,7 +21,7 @@ import type * as ClientRegistration from "./ClientRegistration.js"
 import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
 import * as ServerDiscovery from "./ServerDiscovery.js"
-import type * as ServerProfile from "./ServerProfile.js"
+import * as ServerProfile from "./ServerProfile.js"
 import type * as StoredGrant from "./StoredGrant.js"
 import type * as TokenStore from "./TokenStore.js"
 
@@ -197,13 +197,14 @@ export const request = (
       profiles: options.serverProfiles,
       defaultEndpoints: !metadata.published
     })
-    const scopes = RenewalDecision.scopes({
+    const wanted = RenewalDecision.scopes({
       challenged,
       configured: options.scopes,
       resourceSupports: metadata.scopes_supported,
       serverSupports: server.metadata.scopes_supported,
       before: grant === undefined ? [] : Scopes.union(grant.requestedScopes, grant.accessToken.scopes)
     })
+    const scopes = ServerProfile.combine(server.profile, wanted)
     return { server, resource: metadata.resource, scopes, authentication }
   })
 

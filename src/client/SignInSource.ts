@@ -24,6 +24,7 @@ import * as Refusal from "./Refusal.js"
 import * as RenewalDecision from "./RenewalDecision.js"
 import * as RenewalMetrics from "./RenewalMetrics.js"
 import * as Revocation from "./Revocation.js"
+import * as ServerProfile from "./ServerProfile.js"
 import * as SignIn from "./SignIn.js"
 import * as SignInRequired from "./SignInRequired.js"
 import * as SignInTurn from "./SignInTurn.js"
@@ -86,6 +87,13 @@ export const make = (
       )
     let history = RenewalDecision.blank
 
+    /** A grant has its scopes under the names of the resource, and by these they are compared. */
+    const shorten = (grant: Option.Option<StoredGrant>, scopes: ReadonlyArray<string>) =>
+      Option.match(grant, {
+        onNone: () => scopes,
+        onSome: ({ issuer }) => ServerProfile.shorten(ServerProfile.of(serverProfiles, issuer), scopes)
+      })
+
     const stop = (
       refusal: Refusal.Refusal,
       used: Option.Option<AccessToken.AccessToken>,
@@ -144,10 +152,8 @@ export const make = (
         )
         const request = yield* SignIn.request(options, way, found, demand)
         const operation = refusal.status === 403 ? demand.scopes : undefined
-        if (operation !== undefined) {
-          const stepUps = StepUpAttempts.begin(history.stepUps, operation, yield* Clock.currentTimeMillis)
-          history = { ...history, stepUps }
-        }
+        const now = yield* Clock.currentTimeMillis
+        history = { ...history, stepUps: StepUpAttempts.begin(history.stepUps, operation, now) }
         // Once the person has said yes, the answer goes into the store.
         const finish = yield* ask(request)
         const grant = yield* GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
@@ -163,11 +169,12 @@ export const make = (
       }).pipe(Effect.scoped, provided)
 
     const renew = (
-      refusal: Refusal.Refusal,
+      given: Refusal.Refusal,
       used: Option.Option<AccessToken.AccessToken>
     ): Effect.Effect<AccessToken.AccessToken, ClientError> =>
       Effect.gen(function* () {
         const stored = yield* held.reload
+        const refusal = Refusal.mapScopes(given, (scopes) => shorten(stored, scopes))
         const now = yield* Clock.currentTimeMillis
         const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
         if (decision._tag === "Use") return decision.token
@@ -190,7 +197,7 @@ export const make = (
           yield* DiscoveryTrace.decide("sign in again", error.detail)
         }
         if (refusal.status === 403 && Option.isSome(used) && Refusal.scopes(refusal).length === 0) {
-          const known = options.scopes ?? metadata.scopes_supported ?? []
+          const known = shorten(stored, options.scopes ?? metadata.scopes_supported ?? [])
           if (Scopes.missing(known, used.value.scopes).length === 0) {
             const detail = "the challenge names no scope, and the token has every scope that is known"
             return yield* stop(refusal, used, { _tag: "Stop", reason: "ScopesAlreadyGranted", detail })
@@ -245,9 +252,10 @@ export const make = (
     return {
       current,
       signOut: DiscoveryTrace.collect(() => signOut),
-      renew: (refusal, used) =>
+      renew: (given, used) =>
         Effect.gen(function* () {
           const stored = yield* held.get
+          const refusal = Refusal.mapScopes(given, (scopes) => shorten(stored, scopes))
           const now = yield* Clock.currentTimeMillis
           const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
           if (decision._tag === "Use") return decision.token

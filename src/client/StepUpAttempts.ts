@@ -52,6 +52,15 @@ const perMinute = 6
 /** The memory is bounded: the oldest goes first. */
 const capacity = 100
 
+/**
+ * Whether something was within a time before now, all in milliseconds. What is yet to come by a clock that was put back
+ * is not.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isRecent = (at: number, now: number, within: number): boolean => at <= now && now - at < within
+
 const same = (left: ReadonlyArray<string>, right: ReadonlyArray<string>): boolean =>
   Scopes.missing(left, right).length === 0 && Scopes.missing(right, left).length === 0
 
@@ -82,13 +91,13 @@ export const exhausted = (
 ): string | undefined => {
   const operation = find(attempts, scopes)
   const name = scopes?.length ? `"${Scopes.render(scopes)}"` : "more than the token has"
-  if (operation?.concluded === true && now - operation.at < minute) {
+  if (operation?.concluded === true && isRecent(operation.at, now, minute)) {
     return `${name} was asked for, and the authorization server did not grant all of it`
   }
-  if (operation !== undefined && operation.count >= perOperation && now - operation.at < hour) {
+  if (operation !== undefined && operation.count >= perOperation && isRecent(operation.at, now, hour)) {
     return `${name} was asked for ${operation.count} times, and is not there`
   }
-  const recent = attempts.begun.filter((at) => now - at < minute).length
+  const recent = attempts.begun.filter((at) => isRecent(at, now, minute)).length
   return recent >= perMinute ? `${recent} sign-ins within a minute are a loop` : undefined
 }
 
@@ -104,8 +113,8 @@ export const begin = (
   now: number
 ): StepUpAttempts => {
   const before = find(attempts, scopes)
-  const count = before !== undefined && now - before.at < hour ? before.count + 1 : 1
-  const others = attempts.operations.filter((operation) => operation !== before && now - operation.at < hour)
+  const count = before !== undefined && isRecent(before.at, now, hour) ? before.count + 1 : 1
+  const others = attempts.operations.filter((operation) => operation !== before && isRecent(operation.at, now, hour))
   const operation = scopes === undefined ? [] : [{ scopes, count, at: now, concluded: false }]
   return {
     operations: [...others, ...operation].slice(-capacity),

@@ -24,7 +24,8 @@ export interface DynamicRegistration {
 }
 
 /**
- * A registration as it is stored.
+ * A registration as it is stored. `unansweredSince`, in milliseconds since the epoch, is there from when a person was sent
+ * to the server with it until one comes back.
  *
  * @internal
  */
@@ -35,7 +36,8 @@ export const Stored = Schema.Struct({
   redirectUri: Schema.String,
   method: Schema.Literal("none", "client_secret_basic", "client_secret_post"),
   clientSecret: Schema.optional(Schema.Redacted(Schema.NonEmptyString)),
-  secretExpiresAt: Schema.optional(Schema.Number)
+  secretExpiresAt: Schema.optional(Schema.Number),
+  unansweredSince: Schema.optional(Schema.Number)
 })
 
 /**
@@ -87,6 +89,37 @@ export const load = (
       value.secretExpiresAt !== undefined && value.secretExpiresAt <= now ? Option.none() : toRegistration(value)
     )
   )
+
+/**
+ * Since when nobody has come back whom it sent to the server; `undefined` where it is not kept, or somebody has.
+ *
+ * @internal
+ */
+export const unansweredSince = ({
+  issuer,
+  redirectUri
+}: DynamicRegistration): Effect.Effect<number | undefined, TokenStoreError, TokenStore.TokenStore> =>
+  Effect.map(stored.read(keyOf(issuer, redirectUri)), (entry) => Option.getOrUndefined(entry)?.value.unansweredSince)
+
+/**
+ * Notes that a person is sent to the server with it, and when, or that one came back. Where the store fails, or somebody
+ * writes at the same time, nothing is noted and nothing is wrong.
+ *
+ * @internal
+ */
+export const note = (
+  { clientId, issuer, redirectUri }: DynamicRegistration,
+  since: number | undefined
+): Effect.Effect<void, never, TokenStore.TokenStore> => {
+  const key = keyOf(issuer, redirectUri)
+  return Effect.flatMap(stored.read(key), (entry) => {
+    if (Option.isNone(entry)) return Effect.void
+    const { value, version } = entry.value
+    if (value.clientId !== clientId || value.unansweredSince === since) return Effect.void
+    const next = Option.some({ ...value, unansweredSince: since })
+    return stored.write(key, { expected: Option.some(version), value: next })
+  }).pipe(Effect.ignore)
+}
 
 /**
  * Removes what is kept for an issuer and a redirect URI.

@@ -140,12 +140,12 @@ const unusable = (detail: string): Judged => ({ _tag: "Unusable", detail })
 /** What can stand in a header (RFC 6749 appendix A.12). */
 const TOKEN = /^[\x21-\x7e]+$/
 
-/** In seconds. A time that is no number any more could be stored, and not be read again. */
-const longest = Number.MAX_SAFE_INTEGER / 1_000_000
+/** A hundred years, in seconds: longer than that, and 0 for some servers, means that it does not expire. */
+const atMost = 100 * 365 * 24 * 3600
 
 const seconds = (value: unknown): number | undefined => {
   const number = typeof value === "string" && /^\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
-  return typeof number === "number" && Number.isFinite(number) && number >= 0 ? Math.min(number, longest) : undefined
+  return typeof number === "number" && number > 0 && number <= atMost ? number : undefined
 }
 
 /**
@@ -224,9 +224,9 @@ export const request = (options: {
       case "Unusable":
         return yield* BackChannel.unusable("Token", response, `the token endpoint of ${issuer} ${judged.detail}`)
       case "Refused": {
-        const { error } = judged
-        const description = judged.description && BackChannel.presentable(judged.description, sent)
-        const detail = BackChannel.sentence(`${issuer} refused the ${grant._tag} grant`, judged, sent)
+        const refused = BackChannel.presentable(judged, sent)
+        const { description, error } = refused
+        const detail = BackChannel.sentence(`${issuer} refused the ${grant._tag} grant`, refused)
         const rule = "RFC 6749 section 5.2"
         const refusal = { issuer, grant: grant._tag, error, description, status: response.status, detail, rule }
         return yield* fail((trace) => new TokenRefused({ ...refusal, trace }))

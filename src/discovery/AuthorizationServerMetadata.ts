@@ -9,9 +9,12 @@ import * as WellKnown from "../protocol/WellKnown.js"
 import * as DiscoveryTrace from "./DiscoveryTrace.js"
 import * as GuardedHttp from "./GuardedHttp.js"
 
-const strings = Schema.optional(Schema.Array(Schema.String))
-const text = Schema.optional(Schema.String)
-const flag = Schema.optional(Schema.Boolean)
+/** A member that has no value is to be left out (RFC 8414 §3.2, RFC 9728 §3.2); not every server knows. */
+const optional = <A>(value: Schema.Schema<A>) => Schema.optionalWith(Schema.UndefinedOr(value), { nullable: true })
+
+const strings = optional(Schema.Array(Schema.String))
+const text = optional(Schema.String)
+const flag = optional(Schema.Boolean)
 
 /**
  * The members that are read. Members that only OpenID providers need are not asked for; unknown ones are ignored.

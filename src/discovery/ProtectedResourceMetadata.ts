@@ -10,8 +10,11 @@ import * as WellKnown from "../protocol/WellKnown.js"
 import * as DiscoveryTrace from "./DiscoveryTrace.js"
 import * as GuardedHttp from "./GuardedHttp.js"
 
-const strings = Schema.optional(Schema.Array(Schema.String))
-const text = Schema.optional(Schema.String)
+/** A member that has no value is to be left out (RFC 8414 §3.2, RFC 9728 §3.2); not every server knows. */
+const optional = <A>(value: Schema.Schema<A>) => Schema.optionalWith(Schema.UndefinedOr(value), { nullable: true })
+
+const strings = optional(Schema.Array(Schema.String))
+const text = optional(Schema.String)
 
 /**
  * The members of RFC 9728 §2 that are read. MCP requires at least one authorization server. Unknown members are
@@ -31,10 +34,10 @@ export const ProtectedResourceMetadata = Schema.Struct({
   resource_documentation: text,
   resource_policy_uri: text,
   resource_tos_uri: text,
-  tls_client_certificate_bound_access_tokens: Schema.optional(Schema.Boolean),
+  tls_client_certificate_bound_access_tokens: optional(Schema.Boolean),
   authorization_details_types_supported: strings,
   dpop_signing_alg_values_supported: strings,
-  dpop_bound_access_tokens_required: Schema.optional(Schema.Boolean),
+  dpop_bound_access_tokens_required: optional(Schema.Boolean),
   signed_metadata: text
 })
 

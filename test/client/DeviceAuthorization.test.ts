@@ -198,10 +198,13 @@ describe("device authorization (J11)", () => {
     })
   )
 
-  it("only a secure address and a printable code reach a person", () => {
+  it("only a secure address and a printable code reach a person, and no number makes it hurry or wait for ever", () => {
     const good = { device_code: "d", user_code: "A-1", verification_uri: "https://as.example/go", expires_in: 60 }
     const judged = DeviceAuthorization.validate(good)
     assert.strictEqual(typeof judged === "string" ? judged : judged.interval, 5)
+    const odd = DeviceAuthorization.validate({ ...good, interval: 1e-9, expires_in: 1e308 })
+    assert(typeof odd !== "string")
+    assert.deepStrictEqual([odd.interval, odd.prompt.expiresIn], [1, 24 * 3600])
     for (const bad of [
       { verification_uri: "javascript:alert(1)" },
       { verification_uri: "http://as.example/go" },

@@ -73,7 +73,7 @@ describe("a token that is about to expire (J17)", () => {
       }
       yield* Effect.provideService(StoredGrant.replace({ endpoint }, grant), TokenStore.TokenStore, store)
       const margin = Effect.gen(function* () {
-        const held = yield* HeldGrant.make({ endpoint, registration: {}, ...options })
+        const held = yield* HeldGrant.make({ endpoint, registration: {}, serverProfiles: undefined, ...options })
         const found = Option.getOrThrow(yield* held.get)
         let left = 0
         while (held.isDue(found, expiresAt - left)) left += lifetime / 1000

@@ -145,6 +145,22 @@ describe("transform", () => {
     })
   )
 
+  it.effect("CL-78: the resource of the adapter narrows where tokens go, and never widens it", () =>
+    Effect.gen(function* () {
+      const { layer, seen } = setup(() => new Response("ok"))
+      const get = (resource: string, url: string) =>
+        Effect.flatMap(client({ resource }), (_) => _.get(url)).pipe(Effect.provide(layer))
+      yield* get("https://evil.example", "https://evil.example/mcp")
+      yield* get(new URL(endpoint).origin, `${new URL(endpoint).origin}/other`)
+      yield* get(`${endpoint}/tools`, endpoint)
+      yield* get(`${endpoint}/tools`, `${endpoint}/tools/a`)
+      assert.deepStrictEqual(
+        seen.map(({ authorization }) => authorization !== undefined),
+        [false, false, false, true]
+      )
+    })
+  )
+
   it.effect("CL-78: a redirect is handed back and not followed with the token", () =>
     Effect.gen(function* () {
       const { layer, seen } = setup(

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import { assert, describe, it } from "@effect/vitest"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -138,6 +139,50 @@ describe("the loopback listener", () => {
     })
   )
 
+  it.live("localhost is not listened on where somebody else has the port in the other family", () =>
+    Effect.gen(function* () {
+      const taken = Http.createServer()
+      yield* Effect.async<void>((resume) => void taken.listen(0, "::1", () => resume(Effect.void)))
+      const { port } = taken.address() as Net.AddressInfo
+      const error = yield* Effect.flatMap(AuthorizeUser.AuthorizeUser, (user) => user.begin).pipe(
+        Effect.scoped,
+        Effect.provide(native.layer({ host: "localhost", port })),
+        Effect.flip
+      )
+      taken.close()
+      assert.strictEqual(error.reason, "Unsupported")
+      assert.isTrue(yield* isFree(port))
+    })
+  )
+
+  it.live("nothing that another process sends ends it, but an answer", () =>
+    Effect.gen(function* () {
+      const { fiber, uri } = yield* begin()
+      const say = (line: string) =>
+        Effect.async<string>((resume) => {
+          let answer = ""
+          const socket = Net.connect(portOf(uri), "127.0.0.1", () => socket.write(`${line}\r\nHost: x\r\n\r\n`))
+          socket.on("data", (data) => {
+            answer += data
+          })
+          socket.on("close", () => resume(Effect.succeed(answer.slice(0, 12))))
+          socket.on("error", () => {})
+        })
+      for (const target of [
+        "http://[",
+        "//[",
+        "*",
+        "//evil.example:x/callback?code=c",
+        `/${"a".repeat(100_000)}`,
+        "é"
+      ]) {
+        assert.match(yield* say(`GET ${target} HTTP/1.1`), /^(HTTP\/1\.1 4|$)/, target.slice(0, 40))
+      }
+      yield* get(`${uri}?code=c&state=s&code=d&x=${"y".repeat(4000)}`)
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).getAll("code"), ["c", "d"])
+    })
+  )
+
   it.live("pitfall 16: the code is in no span and no log", () =>
     Effect.gen(function* () {
       const said: Array<string> = []
@@ -179,8 +224,41 @@ describe("opening a browser", () => {
     const url = "https://as.example/auth?a=1&b=$(id)"
     assert.deepStrictEqual(SystemBrowser.command("linux", url), ["xdg-open", [url]])
     assert.deepStrictEqual(SystemBrowser.command("darwin", url), ["open", [url]])
-    assert.deepStrictEqual(SystemBrowser.command("win32", url), ["rundll32", ["url.dll,FileProtocolHandler", url]])
+    assert.deepStrictEqual(SystemBrowser.command("win32", url), [
+      "C:\\Windows\\System32\\rundll32.exe",
+      ["url.dll,FileProtocolHandler", url]
+    ])
   })
+
+  it.live("on Windows it is that of the system, and not one in the working directory", () =>
+    Effect.gen(function* () {
+      const started: Array<string> = []
+      const open = SystemBrowser.open({
+        platform: "win32",
+        spawn: (program) => {
+          started.push(program)
+          return {
+            once: (event: string, end: (code: never) => void) => event === "exit" && end(0 as never),
+            unref: () => {}
+          }
+        }
+      })
+      yield* open(authorizationUrl)
+      yield* Effect.withConfigProvider(
+        open(authorizationUrl),
+        ConfigProvider.fromMap(new Map([["SystemRoot", "D:\\Win"]]))
+      )
+      assert.deepStrictEqual(started, ["C:\\Windows\\System32\\rundll32.exe", "D:\\Win\\System32\\rundll32.exe"])
+    })
+  )
+
+  it.live("a URL that is too long for an argument is a typed failure", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(native.open(`https://as.example/${"a".repeat(1_000_000)}`))
+      assert.strictEqual(error.reason, "Unsupported")
+      assert.isBelow(JSON.stringify(error).length, 1000)
+    })
+  )
 
   it.live("without one, the sign-in fails with Unsupported and closes its port", () =>
     Effect.gen(function* () {

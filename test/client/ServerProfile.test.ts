@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "effect/FastCheck"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/TestClock"
 import { ServerProfile, TokenEndpoint, TokenSource, TokenStore } from "../../src/client/index.js"
@@ -78,7 +77,7 @@ describe("ServerProfile", () => {
         Effect.provide(world.source({ serverProfiles: { [issuer]: entraId } })),
         Effect.flip
       )
-      const said = `at ${issuer} PKCE is taken for granted, no parameter names the resource, scopes begin with ${prefix}, a refresh names its scopes`
+      const said = `at ${issuer} PKCE is taken for granted, no parameter names the resource, scopes begin with ${prefix}, .default is asked for without others, a refresh names its scopes, offline_access needs no consent`
       assert.include(JSON.stringify(error), said)
     })
   )
@@ -114,10 +113,89 @@ describe("ServerProfile", () => {
     })
   )
 
-  it.effect("J7: client credentials go by it too", () =>
+  it.effect("a resource that names its scopes in full is understood, whatever it calls them later", () =>
     Effect.gen(function* () {
       const world = entra()
       world.challengeScope = undefined
+      world.resourceScopes = ["api://notes/read", "offline_access"]
+      world.requiredScopes = ["read"]
+      const statuses = yield* Effect.gen(function* () {
+        const first = yield* call()
+        world.requiredScopes = ["read", "api://notes/write"]
+        world.inToken = (scope) => (scope === "api://notes/write" ? scope : scope.replace(prefix, ""))
+        const both = yield* Effect.all([call(), call()], { concurrency: "unbounded" })
+        world.requiredScopes = ["write"]
+        world.inToken = (scope) => scope.replace(prefix, "")
+        return [first, ...both, yield* call()].map(({ status }) => status)
+      }).pipe(Effect.provide(world.source({ serverProfiles: { [issuer]: entraId } })))
+      assert.deepStrictEqual(statuses, [200, 200, 200, 200])
+      assert.deepStrictEqual(
+        world.prompts.map(({ searchParams }) => searchParams.get("scope")),
+        ["api://notes/read offline_access", "api://notes/read offline_access api://notes/write"]
+      )
+    })
+  )
+
+  it.effect("a refusal of all that the token has is seen through, by whichever names", () =>
+    Effect.gen(function* () {
+      const world = entra()
+      world.challengeScope = "api://notes/read"
+      const error = yield* Effect.gen(function* () {
+        yield* call()
+        const challenge = `Bearer error="insufficient_scope", scope="api://notes/read"`
+        world.faults.push(({ path }) =>
+          path === "/mcp" ? new Response("", { status: 403, headers: { "www-authenticate": challenge } }) : undefined
+        )
+        return yield* Effect.flip(call())
+      }).pipe(Effect.provide(world.source({ serverProfiles: { [issuer]: entraId } })))
+      assert.strictEqual(error._tag === "AccessRefused" ? error.reason : error._tag, "ScopesAlreadyGranted")
+      assert.lengthOf(world.prompts, 1)
+    })
+  )
+
+  it.effect("Entra ID asks for an approval that is there already where prompt=consent is sent, so it is not", () =>
+    Effect.gen(function* () {
+      for (const [profile, prompt] of [
+        [entraId, null],
+        [{ ...entraId, offlineNeedsConsent: true }, "consent"]
+      ] as const) {
+        const world = entra()
+        world.metadata = { ...world.metadata, scopes_supported: ["openid", "offline_access"] }
+        yield* call().pipe(Effect.provide(world.source({ serverProfiles: { [issuer]: profile } })))
+        const [asked] = world.prompts
+        assert.include(asked?.searchParams.get("scope") ?? "", "offline_access")
+        assert.strictEqual(asked?.searchParams.get("prompt"), prompt)
+      }
+    })
+  )
+
+  it.effect(".default is asked for without others, at the beginning and on refresh", () =>
+    Effect.gen(function* () {
+      const world = entra()
+      world.challengeScope = "read"
+      // What Entra ID answers: all that there is, and .default beside it.
+      world.grants = ["api://notes/read", "api://notes/write", "api://notes/.default"]
+      yield* Effect.gen(function* () {
+        yield* call()
+        yield* TestClock.adjust("2 hours")
+        yield* call()
+      }).pipe(
+        Effect.provide(
+          world.source({ serverProfiles: { [issuer]: entraId }, scopes: ["api://notes/.default", "offline_access"] })
+        )
+      )
+      const [asked] = world.prompts
+      const [, refresh] = tokenRequests(world)
+      for (const sent of [asked?.searchParams, refresh]) {
+        assert.deepStrictEqual(sent?.get("scope")?.split(" ").sort(), ["api://notes/.default", "offline_access"])
+      }
+    })
+  )
+
+  it.effect("J7: client credentials go by it too, and ask for .default whatever is demanded", () =>
+    Effect.gen(function* () {
+      const world = entra()
+      world.challengeScope = "read"
       const credentials = [{ issuer, clientId: "job", clientSecret: Redacted.make("s3cret-s3cret") }]
       const source = TokenSource.layerClientCredentials({
         resource: endpoint,
@@ -126,10 +204,18 @@ describe("ServerProfile", () => {
         serverProfiles: { [issuer]: entraId }
       })
       world.metadata = { ...world.metadata, token_endpoint_auth_methods_supported: ["client_secret_post"] }
-      yield* call().pipe(Effect.provide(Layer.provideMerge(source, world.layerHttp)))
-      const [form] = tokenRequests(world)
-      assert.strictEqual(form?.get("scope"), "api://notes/.default")
-      assert.isFalse(form?.has("resource"))
+      const error = yield* Effect.gen(function* () {
+        yield* call()
+        world.requiredScopes = ["admin"]
+        return yield* Effect.flip(call())
+      }).pipe(Effect.provide(Layer.provideMerge(source, world.layerHttp)))
+      assert.strictEqual(error._tag === "AccessRefused" ? error.reason : error._tag, "ScopesNotGranted")
+      const forms = tokenRequests(world)
+      assert.lengthOf(forms, 2)
+      for (const form of forms) {
+        assert.strictEqual(form.get("scope"), "api://notes/.default")
+        assert.isFalse(form.has("resource"))
+      }
     })
   )
 
@@ -156,22 +242,27 @@ describe("ServerProfile", () => {
     })
   )
 
-  it("what is rendered is read back as it was", () => {
-    const name = fc.stringMatching(/^[a-z][a-zA-Z0-9_.-]{0,12}$/)
+  it("what is rendered is read back, and rendered again as it was", () => {
+    const prefixes = ["", "api://3d5b6a2e/", "https://api.example/", "urn:notes:"]
+    const name = fc.stringMatching(/^[a-z.][a-zA-Z0-9:_./-]{0,12}$/)
+    const known = fc.constantFrom("mcp:read", "openid", "offline_access", ".default", "urn:x", "a/b", "https://x/y")
+    const scope = fc.oneof(name, known)
     fc.assert(
-      fc.property(
-        fc.uniqueArray(name),
-        fc.constantFrom("", "api://3d5b6a2e/", "https://api.example/"),
-        (scopes, prefix) => {
-          const profile = { ...ServerProfile.entraId, scopePrefix: prefix }
-          const rendered = ServerProfile.renderScopes(profile, scopes)
-          const back = Option.match(Option.fromNullable(rendered), {
-            onNone: () => [],
-            onSome: (scope) => ServerProfile.parseScopes(profile, scope)
-          })
-          assert.deepStrictEqual(back, scopes)
-        }
-      )
+      fc.property(fc.array(scope), fc.array(scope), fc.constantFrom(...prefixes), (short, long, prefix) => {
+        const profile = { ...ServerProfile.entraId, scopePrefix: prefix }
+        const scopes = ServerProfile.combine(profile, [...short, ...long.map((name) => `${prefix}${name}`)])
+        const rendered = ServerProfile.renderScopes(profile, scopes) ?? ""
+        assert.deepStrictEqual(ServerProfile.parseScopes(profile, rendered), scopes)
+        assert.deepStrictEqual(ServerProfile.combine(profile, scopes), scopes)
+        assert.lengthOf(new Set(rendered.split(" ")), Math.max(1, scopes.length))
+      })
+    )
+  })
+
+  it("a colon makes no URI: the scopes of many MCP servers have one", () => {
+    assert.strictEqual(
+      ServerProfile.renderScopes(entraId, ["mcp:read", "api://notes/write", "urn:x:y", "guid/.default", "openid"]),
+      "api://notes/mcp:read api://notes/write urn:x:y guid/.default openid"
     )
   })
 

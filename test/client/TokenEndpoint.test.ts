@@ -58,7 +58,9 @@ describe("validate", () => {
       [{ ...good, expires_in: "soon", scope: "b a b" }, undefined, ["b", "a"]],
       [{ ...good, expires_in: -1, scope: null, refresh_token: null }, undefined, ["asked"]]
     ] as const
-    for (const [body, expiresAt, scopes] of rows) {
+    const odd = [0, 1e308, "1e3", "9".repeat(30), "-5", " 60", true, [60], {}]
+    const without = odd.map((expires_in) => [{ ...good, expires_in }, undefined, ["asked"]] as const)
+    for (const [body, expiresAt, scopes] of [...rows, ...without]) {
       const judged = judge(json(body))
       assert(judged._tag === "Issued")
       assert.strictEqual(judged.accessToken.expiresAt, expiresAt)

@@ -881,7 +881,7 @@ describe("asking a person", () => {
       [
         ["open", [url]],
         ["xdg-open", [url]],
-        ["rundll32", ["url.dll,FileProtocolHandler", url]]
+        ["C:\\Windows\\System32\\rundll32.exe", ["url.dll,FileProtocolHandler", url]]
       ]
     )
   })

@@ -176,6 +176,21 @@ describe("AuthorizationServerMetadata", () => {
       })
     )
 
+    it.effect("a member that is null is one that is not there", () =>
+      Effect.gen(function* () {
+        const nulls = {
+          registration_endpoint: null,
+          scopes_supported: null,
+          require_pushed_authorization_requests: null
+        }
+        const network = Network.make(() => Network.json({ ...documentOf("https://as.example"), ...nulls }))
+        const read = yield* discover("https://as.example", network)
+        for (const member of Object.keys(nulls)) assert.notProperty(read, member)
+        const without = Network.make(() => Network.json({ ...documentOf("https://as.example"), issuer: null }))
+        assert.include((yield* Effect.flip(discover("https://as.example", without))).detail, "issuer must be")
+      })
+    )
+
     it.effect("every request and the decision are in the trace", () =>
       DiscoveryTrace.collect((trace) =>
         Effect.gen(function* () {

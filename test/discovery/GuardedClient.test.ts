@@ -86,6 +86,7 @@ const localEndpoint = "http://localhost:1/mcp"
 
 const server = HttpServer.make((request, response) => {
   if (request.url === "/last") response.setHeader("connection", "close")
+  if (request.url === "/away") response.writeHead(302, { location: "/elsewhere" })
   response.end('{"name":"x"}')
 })
 
@@ -259,6 +260,19 @@ for (const [name, client] of clients) {
           assert.strictEqual(yield* own(url, client({ resolver })), free, url)
           assert.strictEqual(yield* own(url, client({ resolver, zones: ["public"] })), confined, url)
         }
+      })
+    )
+
+    it.scopedLive("SEC-12: no redirect is followed, which would lead where nobody has looked", () =>
+      Effect.gen(function* () {
+        const http = yield* server
+        const { layer, times } = client({ resolver: () => ["127.0.0.1"] })
+        const { status } = yield* Effect.flatMap(HttpClient.HttpClient, (client) =>
+          client.get(`http://app.example:${port(http)}/away`)
+        ).pipe(Effect.scoped, Effect.provide(layer))
+        assert.strictEqual(status, 302)
+        assert.deepStrictEqual(http.requests, ["GET /away"])
+        assert.strictEqual(times.get("app.example"), 1)
       })
     )
   })

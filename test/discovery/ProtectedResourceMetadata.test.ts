@@ -291,6 +291,17 @@ describe("ProtectedResourceMetadata", () => {
       })
     )
 
+    it.effect("a member that is null is one that is not there", () =>
+      Effect.gen(function* () {
+        const body = document(endpoint, { scopes_supported: null, resource_name: null, signed_metadata: null })
+        const read = yield* discover(
+          { endpoint },
+          Network.make(() => Network.json(body))
+        )
+        assert.deepStrictEqual({ ...read }, { ...document(endpoint) })
+      })
+    )
+
     it.effect("an outage is transient, a refusal is not", () =>
       Effect.gen(function* () {
         assert.isTrue(
