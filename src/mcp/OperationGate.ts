@@ -19,6 +19,7 @@ import * as AuthError from "../server/AuthError.js"
 import { type Claims, CurrentClaims, OptionalClaims } from "../server/Claims.js"
 import * as Guard from "../server/Guard.js"
 import * as JsonRpcBody from "../server/JsonRpcBody.js"
+import * as McpOperation from "../server/McpOperation.js"
 import * as OperationScopes from "../server/OperationScopes.js"
 import * as ScopeRequirement from "../server/ScopeRequirement.js"
 import { type Declaration, Passage, type Registrar } from "./Declaration.js"
@@ -104,7 +105,7 @@ const ask = (
       Effect.catchAllDefect(() => Effect.void)
     )
     const declaration = yield* Option.fromNullable(question.declaration)
-    return { declaration, operation: yield* Option.fromNullable(OperationScopes.operation(message.tag, decoded)) }
+    return { declaration, operation: yield* Option.fromNullable(McpOperation.of(message.tag, decoded)) }
   }).pipe(Effect.option)
 }
 

@@ -8,12 +8,14 @@ import type * as HttpApp from "@effect/platform/HttpApp"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { AuthConfig } from "./AuthConfig.js"
 import type * as AuthError from "./AuthError.js"
 import type * as Challenge from "./Challenge.js"
-import { type Claims, CurrentClaims } from "./Claims.js"
+import { type Claims, CurrentClaims, OptionalClaims } from "./Claims.js"
 import * as Guard from "./Guard.js"
 import * as JsonRpcBody from "./JsonRpcBody.js"
+import * as McpOperation from "./McpOperation.js"
 import * as ScopeRequirement from "./ScopeRequirement.js"
 
 /**
@@ -24,11 +26,28 @@ import * as ScopeRequirement from "./ScopeRequirement.js"
  * @since 0.1.0
  * @category models
  */
-export interface OperationScopes {
-  readonly tool?: ((name: string) => ScopeRequirement.Requirement) | undefined
-  readonly resource?: ((uri: string) => ScopeRequirement.Requirement) | undefined
-  readonly prompt?: ((name: string) => ScopeRequirement.Requirement) | undefined
+export interface OperationScopes<Need = ScopeRequirement.Requirement> {
+  readonly tool?: ((name: string) => Need) | undefined
+  readonly resource?: ((uri: string) => Need) | undefined
+  readonly prompt?: ((name: string) => Need) | undefined
 }
+
+/**
+ * The need of an operation that serves callers without a token as well. An empty list is not that: it asks for a token,
+ * and for no scope.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const open = "Open"
+
+/**
+ * The same for a server with public operations: those are {@link open}, and every other one asks for a token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OptionalOperationScopes = OperationScopes<ScopeRequirement.Requirement | typeof open>
 
 /**
  * How a call of a tool is refused: `Challenge` is the HTTP answer that the MCP specification asks for. `ToolResult` is a
@@ -40,83 +59,33 @@ export interface OperationScopes {
  */
 export type Refusal = "Challenge" | "ToolResult"
 
-const field = (value: unknown, name: string): unknown =>
-  typeof value === "object" && value !== null && Object.hasOwn(value, name)
-    ? (value as Record<string, unknown>)[name]
-    : undefined
-
-const record = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
-
-const named = (
-  kind: ScopeRequirement.Operation["kind"],
-  name: unknown,
-  args: Readonly<Record<string, unknown>>
-): ScopeRequirement.Operation | undefined => (typeof name === "string" ? { kind, name, arguments: args } : undefined)
-
-/** A completion tells what there is, so it needs what the prompt or the resource needs. */
-const completed = (params: unknown): ScopeRequirement.Operation | undefined => {
-  const ref = field(params, "ref")
-  const argument = field(params, "argument")
-  const name = field(argument, "name")
-  const args = {
-    ...record(field(field(params, "context"), "arguments")),
-    ...(typeof name === "string" ? { [name]: field(argument, "value") } : {})
-  }
-  return field(ref, "type") === "ref/prompt"
-    ? named("prompt", field(ref, "name"), args)
-    : named("resource", field(ref, "uri"), args)
-}
-
-/**
- * The operation that a JSON-RPC request asks for, if it asks for one.
- *
- * @since 0.1.0
- * @category destructors
- */
-export const operation = (method: unknown, params: unknown): ScopeRequirement.Operation | undefined => {
-  switch (method) {
-    case "tools/call":
-      return named("tool", field(params, "name"), record(field(params, "arguments")))
-    case "resources/read":
-    case "resources/subscribe":
-      return named("resource", field(params, "uri"), {})
-    case "prompts/get":
-      return named("prompt", field(params, "name"), record(field(params, "arguments")))
-    case "completion/complete":
-      return completed(params)
-    default:
-      return undefined
-  }
-}
-
-/** Revision 2026-07-28 subscribes to any number of resources with one request. */
-const subscribed = (params: unknown): ReadonlyArray<ScopeRequirement.Operation> => {
-  const uris = field(field(params, "notifications"), "resourceSubscriptions")
-  return Array.isArray(uris) ? uris.flatMap((uri) => named("resource", uri, {}) ?? []) : []
-}
-
-/**
- * The operations that a JSON-RPC body asks for: those of every message, because each message of a batch is served.
- *
- * @since 0.1.0
- * @category destructors
- */
-export const operations = (body: unknown): ReadonlyArray<ScopeRequirement.Operation> =>
-  (Array.isArray(body) ? body : [body]).flatMap((message) => {
-    const [method, params] = [field(message, "method"), field(message, "params")]
-    return method === "subscriptions/listen" ? subscribed(params) : (operation(method, params) ?? [])
-  })
-
 /** Whatever else has a body may be served as POST is. */
 const BODILESS: ReadonlyArray<string> = ["GET", "HEAD", "DELETE", "OPTIONS"]
 
-const refusalOf = (body: unknown, scopes: OperationScopes, claims: Claims) =>
-  Effect.map(
-    Effect.forEach(operations(body), (asked) =>
-      ScopeRequirement.judge(scopes[asked.kind]?.(asked.name) ?? [], asked, claims)
-    ),
-    ScopeRequirement.refusalOf
+const judge = (
+  need: ScopeRequirement.Requirement | typeof open,
+  asked: ScopeRequirement.Operation,
+  caller?: Claims
+) => {
+  if (caller !== undefined) return ScopeRequirement.judge(need === open ? [] : need, asked, caller)
+  return Effect.succeed(need === open ? { required: [] } : ScopeRequirement.judgeAnonymous(need))
+}
+
+const checkFor = (scopes: OptionalOperationScopes, caller: Claims | undefined) =>
+  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+    BODILESS.includes(request.method)
+      ? Effect.void
+      : Effect.gen(function* () {
+          const body = yield* JsonRpcBody.json(request)
+          const verdicts = yield* Effect.forEach(McpOperation.all(body), (asked) =>
+            judge(scopes[asked.kind]?.(asked.name) ?? [], asked, caller)
+          )
+          const isOdd = caller === undefined && !McpOperation.isKnown(body)
+          const refusal = ScopeRequirement.refusalOf(
+            isOdd ? [...verdicts, ScopeRequirement.judgeAnonymous([])] : verdicts
+          )
+          if (refusal !== undefined) return yield* Effect.fail(refusal)
+        })
   )
 
 /**
@@ -130,16 +99,19 @@ const refusalOf = (body: unknown, scopes: OperationScopes, claims: Claims) =>
 export const check = (
   scopes: OperationScopes
 ): Effect.Effect<void, AuthError.AuthError, CurrentClaims | HttpServerRequest.HttpServerRequest> =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-    BODILESS.includes(request.method)
-      ? Effect.void
-      : Effect.gen(function* () {
-          const claims = yield* CurrentClaims
-          const body = yield* JsonRpcBody.json(request)
-          const refusal = yield* refusalOf(body, scopes, claims)
-          if (refusal !== undefined) return yield* Effect.fail(refusal)
-        })
-  )
+  Effect.flatMap(CurrentClaims, (claims) => checkFor(scopes, claims))
+
+/**
+ * The same for a request whose caller may be unknown: it fails with `Missing`, naming the scopes to sign in for, where one
+ * without a token asks for an operation that is not {@link open}.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const checkOptional = (
+  scopes: OptionalOperationScopes
+): Effect.Effect<void, AuthError.AuthError, OptionalClaims | HttpServerRequest.HttpServerRequest> =>
+  Effect.flatMap(OptionalClaims, (claims) => checkFor(scopes, Option.getOrUndefined(claims)))
 
 /**
  * A refusal as the result of a tool, with the challenge where ChatGPT looks for it: in `_meta["mcp/www_authenticate"]`, a
@@ -154,27 +126,43 @@ export const toolResult = ({ body, wwwAuthenticate }: Challenge.Refusal) => ({
   _meta: { "mcp/www_authenticate": wwwAuthenticate === undefined ? [] : [wwwAuthenticate] }
 })
 
-/** The id of the one call of a tool that a body is, if a result can answer it. */
-const callId = (body: unknown): string | number | undefined => {
-  const id = field(body, "id")
-  return field(body, "method") === "tools/call" && (typeof id === "string" || typeof id === "number") ? id : undefined
-}
-
 const answer = (
-  error: AuthError.AuthError
+  error: AuthError.AuthError,
+  caller: Claims | undefined
 ): Effect.Effect<
   HttpServerResponse.HttpServerResponse,
   AuthError.AuthError,
-  AuthConfig | CurrentClaims | HttpServerRequest.HttpServerRequest
+  AuthConfig | HttpServerRequest.HttpServerRequest
 > =>
   Effect.gen(function* () {
     const request = yield* HttpServerRequest.HttpServerRequest
     const body = yield* JsonRpcBody.json(request)
-    const id = callId(body)
+    const id = McpOperation.toolCallId(body)
     if (id === undefined || error._tag === "ServerError") return yield* Effect.fail(error)
-    const result = toolResult(yield* Guard.refusal(error, yield* CurrentClaims))
+    const result = toolResult(yield* Guard.refusal(error, caller))
     // Revision 2026-07-28 wants to be told that this is all; those before pass over it.
     return HttpServerResponse.unsafeJson({ jsonrpc: "2.0", id, result: { resultType: "complete", ...result } })
+  })
+
+/**
+ * How calls of tools are refused, as `Challenge` by default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly refusal?: Refusal | undefined
+}
+
+const around = <E, R>(
+  app: HttpApp.Default<E, R>,
+  scopes: OptionalOperationScopes,
+  caller: Claims | undefined,
+  options: Options | undefined
+): HttpApp.Default<E | AuthError.AuthError, R | AuthConfig> =>
+  Effect.matchEffect(checkFor(scopes, caller), {
+    onFailure: (error) => (options?.refusal === "ToolResult" ? answer(error, caller) : Effect.fail(error)),
+    onSuccess: () => app
   })
 
 /**
@@ -199,9 +187,32 @@ const answer = (
  * ```
  */
 export const middleware =
-  (scopes: OperationScopes, options?: { readonly refusal?: Refusal | undefined }) =>
+  (scopes: OperationScopes, options?: Options) =>
   <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError.AuthError, R | CurrentClaims | AuthConfig> =>
-    Effect.matchEffect(check(scopes), {
-      onFailure: options?.refusal === "ToolResult" ? answer : Effect.fail,
-      onSuccess: () => app
-    })
+    Effect.flatMap(CurrentClaims, (claims) => around(app, scopes, claims, options))
+
+/**
+ * Puts {@link checkOptional} in front of an app, inside of `HttpAppAuth.optional`.
+ *
+ * @since 0.1.0
+ * @category middleware
+ * @example
+ * ```ts
+ * import { createMcpHandler, McpServer } from "@modelcontextprotocol/server"
+ * import { HttpAppAuth, OperationScopes, WebHandlerAuth } from "effect-mcp-auth/server"
+ *
+ * const mcp = createMcpHandler(() => new McpServer({ name: "posts", version: "1.0.0" }))
+ * const needs = (tool: string) => (tool === "search" ? OperationScopes.open : [])
+ *
+ * // Everybody may search. Every other tool, also one that is added later, needs a token.
+ * export const app = WebHandlerAuth.fromWebHandlerOptional(mcp.fetch).pipe(
+ *   OperationScopes.middlewareOptional({ tool: needs }),
+ *   HttpAppAuth.optional,
+ *   HttpAppAuth.withMetadata
+ * )
+ * ```
+ */
+export const middlewareOptional =
+  (scopes: OptionalOperationScopes, options?: Options) =>
+  <E, R>(app: HttpApp.Default<E, R>): HttpApp.Default<E | AuthError.AuthError, R | OptionalClaims | AuthConfig> =>
+    Effect.flatMap(OptionalClaims, (claims) => around(app, scopes, Option.getOrUndefined(claims), options))

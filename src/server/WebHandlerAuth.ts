@@ -10,11 +10,12 @@ import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { AuthConfig } from "./AuthConfig.js"
 import { type AuthError, InvalidRequest } from "./AuthError.js"
 import * as AuthInfo from "./AuthInfo.js"
 import type { Authorizer } from "./Authorizer.js"
-import { type Claims, CurrentClaims } from "./Claims.js"
+import { type Claims, CurrentClaims, OptionalClaims } from "./Claims.js"
 import * as Guard from "./Guard.js"
 import * as HttpAppAuth from "./HttpAppAuth.js"
 import * as JsonRpcBody from "./JsonRpcBody.js"
@@ -58,11 +59,10 @@ const toResponse = (
  */
 export class Caller extends Data.Class<{ readonly claims: Claims; readonly authInfo: AuthInfo.AuthInfo }> {}
 
-const current: Effect.Effect<Caller, never, AuthConfig | CurrentClaims> = Effect.zipWith(
-  CurrentClaims,
-  AuthConfig,
-  (claims, config) => new Caller({ claims, authInfo: AuthInfo.fromClaims(claims, config) })
-)
+const callerOf = (claims: Claims, config: AuthConfig): Caller =>
+  new Caller({ claims, authInfo: AuthInfo.fromClaims(claims, config) })
+
+const current = Effect.zipWith(CurrentClaims, AuthConfig, callerOf)
 
 /** Stands where the app would be. Its status is that of no answer yet, and the caller is in it. */
 const admitted = Effect.map(current, (caller) => HttpServerResponse.raw(caller, { status: 100 }))
@@ -171,7 +171,7 @@ export const respond = (
  * @since 0.1.0
  * @category models
  */
-export type WebHandler = (request: Request, caller: Caller) => Promise<Response>
+export type WebHandler<C = Caller> = (request: Request, caller: C) => Promise<Response>
 
 /** Of the hop between handler and server, so not for the client: Node would keep a connection that it asked to close. */
 const withoutHop = (response: Response): Response => {
@@ -210,9 +210,25 @@ const WITHHELD = ["authorization", "connection", "content-length", "transfer-enc
  * ```
  */
 export const fromWebHandler = (handler: WebHandler): HttpApp.Default<InvalidRequest, AuthConfig | CurrentClaims> =>
+  Effect.flatMap(current, (caller) => handled(handler, caller))
+
+/**
+ * The same for a handler that serves everybody and knows some, behind `HttpAppAuth.optional`: a caller without a token is
+ * `undefined`. Which operations are for everybody says `OperationScopes.middlewareOptional`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromWebHandlerOptional = (
+  handler: WebHandler<Caller | undefined>
+): HttpApp.Default<InvalidRequest, AuthConfig | OptionalClaims> =>
+  Effect.flatMap(Effect.zip(OptionalClaims, AuthConfig), ([claims, config]) =>
+    handled(handler, Option.getOrUndefined(Option.map(claims, (known) => callerOf(known, config))))
+  )
+
+const handled = <C>(handler: WebHandler<C>, caller: C): HttpApp.Default<InvalidRequest, AuthConfig> =>
   Effect.gen(function* () {
     const { resource } = yield* AuthConfig
-    const caller = yield* current
     const request = yield* HttpServerRequest.HttpServerRequest
     const { method } = request
     const path = RequestTarget.originForm(request.url)

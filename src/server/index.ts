@@ -144,6 +144,13 @@ export * as JwtAccessToken from "./JwtAccessToken.js"
  * @category modules
  */
 export * as JwtAuthorizer from "./JwtAuthorizer.js"
+/**
+ * What the messages of an MCP client ask for.
+ *
+ * @since 0.1.0
+ * @category modules
+ */
+export * as McpOperation from "./McpOperation.js"
 
 /**
  * Which scopes the operations of an MCP server need, checked on the HTTP request before the server sees it, whichever

@@ -3,16 +3,20 @@
  * library and by the official SDK's own helpers.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as HttpServer from "@effect/platform/HttpServer"
 import { assert, describe, it } from "@effect/vitest"
 import * as V2 from "@modelcontextprotocol/client"
 import * as V1 from "@modelcontextprotocol/sdk/client/index.js"
 import * as V1Http from "@modelcontextprotocol/sdk/client/streamableHttp.js"
+import { createMcpHandler } from "@modelcontextprotocol/server"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { AuthorizeUser, FetchAuth, ServerProfile, TokenSource, TokenStore } from "effect-mcp-auth/client"
+import { HttpAppAuth, OperationScopes, WebHandlerAuth } from "effect-mcp-auth/server"
 import { ScriptedUser } from "effect-mcp-auth/testing"
 import * as AuthorizationServer from "../../docs/examples/demo/AuthorizationServer.js"
+import { makeServer } from "../../docs/examples/tools.js"
 import * as OfficialServer from "../client/fixtures/OfficialServer.js"
 import * as ProtectedServer from "../fixtures/ProtectedServer.js"
 
@@ -173,6 +177,41 @@ describe("at oidc-provider, in front of a guarded server", () => {
         assert.notStrictEqual(refreshes[1]?.form.get("refresh_token"), refreshes[0]?.form.get("refresh_token"))
         for (const { form } of [...refreshes, ...signIns]) assert.strictEqual(form.get("resource"), url)
       }).pipe(Effect.provide(source(url, layer)))
+    })
+  )
+
+  it.scopedLive("signs in when a protected tool needs it, at a server that anybody may use", () =>
+    Effect.gen(function* () {
+      const mcp = createMcpHandler(() => makeServer())
+      const open = WebHandlerAuth.fromWebHandlerOptional((request, caller) =>
+        mcp.fetch(request, caller && { authInfo: caller.authInfo })
+      ).pipe(
+        OperationScopes.middlewareOptional({
+          tool: (name) => (name === "whoami" ? OperationScopes.open : name === "write_note" ? ["mcp:write"] : [])
+        }),
+        HttpAppAuth.optional,
+        HttpAppAuth.withMetadata
+      )
+      const { trace, url } = yield* ProtectedServer.make({ serve: HttpServer.serve(open) })
+      const { layer, prompts } = person()
+      yield* Effect.gen(function* () {
+        const { callTool } = yield* connect.v2(url)
+        yield* Effect.ignore(callTool("whoami"))
+        assert.lengthOf(prompts, 0)
+        assert.isFalse(trace.some((line) => line.startsWith("as ") || line.endsWith(" 401")))
+        assert.include(yield* callTool("write_note"), '"subject":"alice"')
+        assert.lengthOf(prompts, 1)
+        assert.include(yield* callTool("whoami"), '"subject":"alice"')
+      }).pipe(Effect.provide(source(url, layer)))
+      assert.deepStrictEqual(
+        trace.filter((line) => line.includes("tools/call")),
+        [
+          "mcp POST /mcp tools/call whoami 200",
+          "mcp POST /mcp tools/call write_note 401",
+          "mcp POST /mcp tools/call write_note 200",
+          "mcp POST /mcp tools/call whoami 200"
+        ]
+      )
     })
   )
 

@@ -6,6 +6,7 @@ import * as fc from "effect/FastCheck"
 import * as AuthConfig from "../../src/server/AuthConfig.js"
 import * as Authorizer from "../../src/server/Authorizer.js"
 import * as HttpAppAuth from "../../src/server/HttpAppAuth.js"
+import * as McpOperation from "../../src/server/McpOperation.js"
 import * as OperationScopes from "../../src/server/OperationScopes.js"
 import { nothing, notJson, operations, scopesOf } from "../vectors/OperationScopes.js"
 import {
@@ -91,20 +92,17 @@ describe("OperationScopes", () => {
 
   it("operations: of a value that no JSON makes", () => {
     for (const value of [undefined, Symbol("x"), () => "tools/call", Number.NaN]) {
-      assert.deepStrictEqual(OperationScopes.operations(value), [])
+      assert.deepStrictEqual(McpOperation.all(value), [])
     }
     class Message {
       method = "tools/call"
       params = { name: "delete_file" }
     }
-    assert.deepStrictEqual(OperationScopes.operations(new Message()), [
-      { kind: "tool", name: "delete_file", arguments: {} }
-    ])
+    assert.deepStrictEqual(McpOperation.all(new Message()), [{ kind: "tool", name: "delete_file", arguments: {} }])
   })
 
   it("operations: with their arguments, as they came", () => {
-    const argumentsOf = (params: unknown, method = "tools/call") =>
-      OperationScopes.operations({ method, params })[0]?.arguments
+    const argumentsOf = (params: unknown, method = "tools/call") => McpOperation.all({ method, params })[0]?.arguments
     assert.deepStrictEqual(argumentsOf({ name: "x", arguments: { a: [1] } }), { a: [1] })
     for (const args of [undefined, null, 5, "x", ["x"]]) {
       assert.deepStrictEqual(argumentsOf({ name: "x", arguments: args }), {})
@@ -123,8 +121,8 @@ describe("OperationScopes", () => {
   })
 
   it.prop("operations is total, and of a batch all", { messages: fc.array(fc.jsonValue()) }, ({ messages }) => {
-    const one = messages.flatMap((message) => (Array.isArray(message) ? [] : OperationScopes.operations(message)))
-    assert.deepStrictEqual(OperationScopes.operations(messages), one)
+    const one = messages.flatMap((message) => (Array.isArray(message) ? [] : McpOperation.all(message)))
+    assert.deepStrictEqual(McpOperation.all(messages), one)
   })
 
   it.effect("RS-57 a broader scope is enough", () =>

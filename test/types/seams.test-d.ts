@@ -78,6 +78,28 @@ describe("WebHandlerAuth", () => {
   })
 })
 
+describe("public and protected operations behind the optional guard", () => {
+  const app = WebHandlerAuth.fromWebHandlerOptional(mcp.fetch)
+  const scoped = OperationScopes.middlewareOptional({ tool: () => OperationScopes.open })(app)
+
+  it("ask for a caller that may be unknown, and fail with refusals alone", () => {
+    expectTypeOf<Fails<typeof scoped>>().toEqualTypeOf<AuthError.AuthError>()
+    launch(HttpServer.serve(HttpAppAuth.optional(scoped)).pipe(Layer.provide(Layer.merge(guard, server))))
+    // @ts-expect-error OptionalClaims is missing
+    launch(HttpServer.serve(scoped).pipe(Layer.provide(Layer.merge(guard, server))))
+    // @ts-expect-error the guard that knows every caller gives no OptionalClaims
+    launch(HttpServer.serve(HttpAppAuth.middleware(scoped)).pipe(Layer.provide(Layer.merge(guard, server))))
+  })
+
+  it("nothing is open where every caller is known, and a handler that needs one is not served to others", () => {
+    // @ts-expect-error
+    OperationScopes.middleware({ tool: () => OperationScopes.open })
+    const strict: WebHandlerAuth.WebHandler = async (_, { claims }) => new Response(claims.subject)
+    // @ts-expect-error
+    WebHandlerAuth.fromWebHandlerOptional(strict)
+  })
+})
+
 describe("OperationScopes, StreamExpiry and SessionBinding around an app", () => {
   const app = HttpServerResponse.text("ok")
   const guarding = Layer.mergeAll(guard, server, {} as Layer.Layer<SessionStore.SessionStore>)
