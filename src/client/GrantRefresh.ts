@@ -286,7 +286,7 @@ export const refresh = (
       Effect.scoped,
       Effect.retry({ while: (error) => error._tag === "Again", schedule: lookAgain }),
       Effect.catchTag("Again", () => {
-        const detail = "another process has the refresh of this grant, and does not finish it"
+        const detail = "another process has the refresh of this grant and does not finish it, or the store is slow"
         return fail((trace) => new TokenUnavailable({ step: "Token", rule: "one refresh per grant", detail, trace }))
       })
     )
