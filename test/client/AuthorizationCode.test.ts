@@ -1,10 +1,15 @@
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as HttpClientAuth from "../../src/client/HttpClientAuth.js"
 import * as ServerProfile from "../../src/client/ServerProfile.js"
 import * as StoredGrant from "../../src/client/StoredGrant.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
@@ -13,6 +18,10 @@ import { gate, passing, settle } from "./fixtures/time.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
 
 const status = Effect.map(call(), (response) => response.status)
+
+const callWithStream = Effect.flatMap(HttpClient.HttpClient, (client) =>
+  HttpClientAuth.transform()(client).post(endpoint, { body: HttpBody.stream(Stream.make(new Uint8Array([1]))) })
+)
 
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.runPromise(Effect.flip(effect))
 
@@ -134,6 +143,26 @@ describe("the first sign-in", () => {
       assert.include(text, "GET https://mcp.example/.well-known/oauth-protected-resource/mcp → 200")
       assert.include(text, "registration: Dynamic")
       assert.notMatch(text, /at-\d|rt-\d|code-\d/)
+    })
+  )
+})
+
+describe("what the trace tells", () => {
+  it.effect("the way to a token is in the failure of a request for which that was not enough", () =>
+    Effect.gen(function* () {
+      const ways = [
+        ["Exhausted", call({ schedule: Schedule.recurs(1) })],
+        ["BodyNotReplayable", callWithStream]
+      ] as const
+      for (const [reason, way] of ways) {
+        const world = new World()
+        world.faults.push(({ path }) => (path === "/mcp" ? new Response("", { status: 401 }) : undefined))
+        const error = yield* Effect.flip(Effect.provide(way, world.source()))
+        assert(error._tag === "AccessRefused")
+        assert.strictEqual(error.reason, reason)
+        const text = DiscoveryTrace.render(error.trace)
+        for (const path of ["/.well-known/oauth-protected-resource/mcp", "/reg", "/token"]) assert.include(text, path)
+      }
     })
   )
 })
