@@ -92,7 +92,7 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return yield* AuthorizationCode.complete(pending, response, client, options.serverProfiles)
+        return AuthorizationCode.complete(pending, response, client, options.serverProfiles)
       })
     return SignInSource.make(options, {
       ...need(options),

@@ -99,14 +99,15 @@ export interface Request {
 }
 
 /**
- * How a person is asked, once that is ready.
+ * How a person is asked, once that is ready. It gives what is left to do when they have answered, which nothing is to
+ * break off: what they have said yes to comes only once.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ask = (
-  request: Request
-) => Effect.Effect<StoredGrant.StoredGrant, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+export type Ask = (request: Request) => Asking<Asking<StoredGrant.StoredGrant>>
+
+type Asking<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
 
 /**
  * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26

@@ -8,6 +8,7 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
@@ -154,8 +155,13 @@ export const make = (
         const operation = refusal.status === 403 ? demand.scopes : undefined
         const now = yield* Clock.currentTimeMillis
         history = { ...history, stepUps: StepUpAttempts.begin(history.stepUps, operation, now) }
-        // Once the person has said yes, the answer goes into the store.
-        const grant = yield* Effect.uninterruptibleMask((restore) => Effect.tap(restore(ask(request)), held.replace))
+        // Once the person has said yes, the answer goes into the store. On a fiber of its own, because the request lets
+        // itself be interrupted wherever it is.
+        const grant = yield* Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(restore(ask(request)), (conclude) =>
+            Effect.flatMap(Effect.forkDaemon(conclude), Fiber.join)
+          ).pipe(Effect.tap(held.replace))
+        )
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {

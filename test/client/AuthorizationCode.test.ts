@@ -704,4 +704,27 @@ describe("interruption", () => {
       }).pipe(Effect.provide(world.source()))
     })
   )
+
+  it.effect("the last caller goes while the code is exchanged: the person has said yes, and is not asked again", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const { open, opened } = gate()
+      const asked = yield* Deferred.make<void>()
+      world.faults.push(({ path }) => {
+        if (path !== "/token") return undefined
+        Deferred.unsafeDone(asked, Exit.void)
+        return opened
+      })
+      yield* Effect.gen(function* () {
+        const only = yield* Effect.fork(status)
+        yield* Deferred.await(asked)
+        const gone = yield* Effect.fork(Fiber.interrupt(only))
+        yield* settle
+        open()
+        yield* Fiber.join(gone)
+        assert.strictEqual(yield* status, 200)
+        assert.strictEqual(world.prompts.length, 1)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
 })
