@@ -256,10 +256,9 @@ export const make = (
     return {
       current,
       signOut: DiscoveryTrace.collect(() => signOut),
-      renew: (given, used) =>
+      renew: (refusal, used) =>
         Effect.gen(function* () {
           const stored = yield* held.get
-          const refusal = Refusal.mapScopes(given, (scopes) => shorten(stored, scopes))
           const now = yield* Clock.currentTimeMillis
           const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
           if (decision._tag === "Use") return decision.token

@@ -133,6 +133,24 @@ describe("the first sign-in", () => {
     })
   )
 
+  it.effect("concurrent 401s that ask for different scopes make one sign-in, too, one after the other", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.thinking = settle
+      const scopes = ["mcp:read", "mcp:write", "mcp:list"]
+      world.faults.push(({ headers, path }) => {
+        if (path !== "/mcp" || headers["authorization"] !== undefined) return undefined
+        return new Response("", { status: 401, headers: { "www-authenticate": `Bearer scope="${scopes.pop()}"` } })
+      })
+      yield* Effect.gen(function* () {
+        const three = Effect.all([status, status, status], { concurrency: "unbounded" })
+        assert.deepStrictEqual(yield* three, [200, 200, 200])
+        assert.lengthOf(scopes, 0)
+        assert.strictEqual(world.prompts.length, 1)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
   it.effect("the trace of a success reaches whoever collects around the call", () =>
     Effect.gen(function* () {
       const world = new World()
