@@ -19,6 +19,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import * as DiscoveryTrace from "../discovery/DiscoveryTrace.js"
 import { displayUrl } from "../discovery/GuardedHttp.js"
 import * as ResourceIdentifier from "../protocol/ResourceIdentifier.js"
 import type { AccessToken } from "./AccessToken.js"
@@ -116,32 +117,39 @@ const send = <E, R>(
       return yield* client.execute(request)
     }
     const url = target.right.href
-    const driver = yield* Schedule.driver(options?.schedule ?? defaultSchedule)
-    let token = yield* source.current
-    for (let renewals = 0; ; renewals++) {
-      const response = yield* withoutRedirects(client.execute(attach(request, token)))
-      const found = Refusal.fromResponse({
-        status: response.status,
-        wwwAuthenticate: response.headers["www-authenticate"],
-        url
+    const attempt = (token: Option.Option<AccessToken>) =>
+      Effect.map(withoutRedirects(client.execute(attach(request, token))), (response) => {
+        const { headers, status } = response
+        const refusal = Refusal.fromResponse({ status, wwwAuthenticate: headers["www-authenticate"], url })
+        return { response, refusal, token }
       })
-      if (Option.isNone(found)) return response
-      const refusal: Refusal.Refusal = { ...found.value, renewals }
-      const goesOn = yield* Effect.isSuccess(driver.next(refusal))
-      if (!goesOn) {
-        const detail = `still answered ${refusal.status} after ${renewals} renewals`
-        const rule = "MCP authorization, step-up: a few attempts, then a failure"
-        return yield* Effect.catchAll(refused(refusal, "Exhausted", detail, rule), (error) =>
-          Effect.fail(new Stopped({ response, error }))
-        )
+    const first = yield* Effect.flatMap(source.current, attempt)
+    if (Option.isNone(first.refusal)) return first.response
+    const driver = yield* Schedule.driver(options?.schedule ?? defaultSchedule)
+    const renewing = Effect.gen(function* () {
+      let last = first
+      for (let renewals = 0; Option.isSome(last.refusal); renewals++) {
+        const { response, token } = last
+        const refusal: Refusal.Refusal = { ...last.refusal.value, renewals }
+        const goesOn = yield* Effect.isSuccess(driver.next(refusal))
+        if (!goesOn) {
+          const detail = `still answered ${refusal.status} after ${renewals} renewals`
+          const rule = "MCP authorization, step-up: a few attempts, then a failure"
+          return yield* Effect.catchAll(refused(refusal, "Exhausted", detail, rule), (error) =>
+            Effect.fail(new Stopped({ response, error }))
+          )
+        }
+        yield* discard(response)
+        const renewed = yield* source.renew(refusal, token)
+        if (!isReplayable(request.body)) {
+          const detail = "the token was renewed, but the body of the request is a stream and cannot be sent again"
+          return yield* refused(refusal, "BodyNotReplayable", detail, "RFC 9110 section 9.2.2")
+        }
+        last = yield* attempt(Option.some(renewed))
       }
-      yield* discard(response)
-      token = Option.some(yield* source.renew(refusal, token))
-      if (!isReplayable(request.body)) {
-        const detail = "the token was renewed, but the body of the request is a stream and cannot be sent again"
-        return yield* refused(refusal, "BodyNotReplayable", detail, "RFC 9110 section 9.2.2")
-      }
-    }
+      return last.response
+    })
+    return yield* DiscoveryTrace.collect(() => renewing)
   })
 
 /**

@@ -155,8 +155,11 @@ export const make = (
         const now = yield* Clock.currentTimeMillis
         history = { ...history, stepUps: StepUpAttempts.begin(history.stepUps, operation, now) }
         // Once the person has said yes, the answer goes into the store.
-        const finish = yield* ask(request)
-        const grant = yield* GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
+        const grant = yield* Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(restore(ask(request)), ({ finish }) =>
+            GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
+          )
+        )
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {
@@ -252,10 +255,9 @@ export const make = (
     return {
       current,
       signOut: DiscoveryTrace.collect(() => signOut),
-      renew: (given, used) =>
+      renew: (refusal, used) =>
         Effect.gen(function* () {
           const stored = yield* held.get
-          const refusal = Refusal.mapScopes(given, (scopes) => shorten(stored, scopes))
           const now = yield* Clock.currentTimeMillis
           const decision = RenewalDecision.decide({ refusal, used, stored, history, now })
           if (decision._tag === "Use") return decision.token

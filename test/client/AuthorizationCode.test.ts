@@ -1,10 +1,15 @@
+import * as HttpBody from "@effect/platform/HttpBody"
+import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
+import * as HttpClientAuth from "../../src/client/HttpClientAuth.js"
 import * as ServerProfile from "../../src/client/ServerProfile.js"
 import * as StoredGrant from "../../src/client/StoredGrant.js"
 import * as DiscoveryTrace from "../../src/discovery/DiscoveryTrace.js"
@@ -13,6 +18,10 @@ import { gate, passing, settle } from "./fixtures/time.js"
 import { call, endpoint, issuer, redirectUri, World } from "./World.js"
 
 const status = Effect.map(call(), (response) => response.status)
+
+const callWithStream = Effect.flatMap(HttpClient.HttpClient, (client) =>
+  HttpClientAuth.transform()(client).post(endpoint, { body: HttpBody.stream(Stream.make(new Uint8Array([1]))) })
+)
 
 const failure = <A, E>(effect: Effect.Effect<A, E>) => Effect.runPromise(Effect.flip(effect))
 
@@ -124,6 +133,24 @@ describe("the first sign-in", () => {
     })
   )
 
+  it.effect("concurrent 401s that ask for different scopes make one sign-in, too, one after the other", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      world.thinking = settle
+      const scopes = ["mcp:read", "mcp:write", "mcp:list"]
+      world.faults.push(({ headers, path }) => {
+        if (path !== "/mcp" || headers["authorization"] !== undefined) return undefined
+        return new Response("", { status: 401, headers: { "www-authenticate": `Bearer scope="${scopes.pop()}"` } })
+      })
+      yield* Effect.gen(function* () {
+        const three = Effect.all([status, status, status], { concurrency: "unbounded" })
+        assert.deepStrictEqual(yield* three, [200, 200, 200])
+        assert.lengthOf(scopes, 0)
+        assert.strictEqual(world.prompts.length, 1)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
   it.effect("the trace of a success reaches whoever collects around the call", () =>
     Effect.gen(function* () {
       const world = new World()
@@ -134,6 +161,26 @@ describe("the first sign-in", () => {
       assert.include(text, "GET https://mcp.example/.well-known/oauth-protected-resource/mcp → 200")
       assert.include(text, "registration: Dynamic")
       assert.notMatch(text, /at-\d|rt-\d|code-\d/)
+    })
+  )
+})
+
+describe("what the trace tells", () => {
+  it.effect("the way to a token is in the failure of a request for which that was not enough", () =>
+    Effect.gen(function* () {
+      const ways = [
+        ["Exhausted", call({ schedule: Schedule.recurs(1) })],
+        ["BodyNotReplayable", callWithStream]
+      ] as const
+      for (const [reason, way] of ways) {
+        const world = new World()
+        world.faults.push(({ path }) => (path === "/mcp" ? new Response("", { status: 401 }) : undefined))
+        const error = yield* Effect.flip(Effect.provide(way, world.source()))
+        assert(error._tag === "AccessRefused")
+        assert.strictEqual(error.reason, reason)
+        const text = DiscoveryTrace.render(error.trace)
+        for (const path of ["/.well-known/oauth-protected-resource/mcp", "/reg", "/token"]) assert.include(text, path)
+      }
     })
   )
 })
@@ -675,6 +722,29 @@ describe("interruption", () => {
         yield* Deferred.await(asked)
         yield* Fiber.interrupt(only)
         yield* Deferred.await(withdrawn)
+      }).pipe(Effect.provide(world.source()))
+    })
+  )
+
+  it.effect("the last caller goes while the code is exchanged: the person has said yes, and is not asked again", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const { open, opened } = gate()
+      const asked = yield* Deferred.make<void>()
+      world.faults.push(({ path }) => {
+        if (path !== "/token") return undefined
+        Deferred.unsafeDone(asked, Exit.void)
+        return opened
+      })
+      yield* Effect.gen(function* () {
+        const only = yield* Effect.fork(status)
+        yield* Deferred.await(asked)
+        const gone = yield* Effect.fork(Fiber.interrupt(only))
+        yield* settle
+        open()
+        yield* Fiber.join(gone)
+        assert.strictEqual(yield* status, 200)
+        assert.strictEqual(world.prompts.length, 1)
       }).pipe(Effect.provide(world.source()))
     })
   )

@@ -138,18 +138,21 @@ describe("ServerProfile", () => {
 
   it.effect("a refusal of all that the token has is seen through, by whichever names", () =>
     Effect.gen(function* () {
-      const world = entra()
-      world.challengeScope = "api://notes/read"
-      const error = yield* Effect.gen(function* () {
-        yield* call()
-        const challenge = `Bearer error="insufficient_scope", scope="api://notes/read"`
-        world.faults.push(({ path }) =>
-          path === "/mcp" ? new Response("", { status: 403, headers: { "www-authenticate": challenge } }) : undefined
-        )
-        return yield* Effect.flip(call())
-      }).pipe(Effect.provide(world.source({ serverProfiles: { [issuer]: entraId } })))
-      assert.strictEqual(error._tag === "AccessRefused" ? error.reason : error._tag, "ScopesAlreadyGranted")
-      assert.lengthOf(world.prompts, 1)
+      const insufficient = `Bearer error="insufficient_scope"`
+      for (const challenge of [`${insufficient}, scope="api://notes/read"`, insufficient]) {
+        const world = entra()
+        world.challengeScope = "api://notes/read"
+        world.resourceScopes = ["api://notes/read"]
+        const error = yield* Effect.gen(function* () {
+          yield* call()
+          world.faults.push(({ path }) =>
+            path === "/mcp" ? new Response("", { status: 403, headers: { "www-authenticate": challenge } }) : undefined
+          )
+          return yield* Effect.flip(call())
+        }).pipe(Effect.provide(world.source({ serverProfiles: { [issuer]: entraId } })))
+        assert.strictEqual(error._tag === "AccessRefused" ? error.reason : error._tag, "ScopesAlreadyGranted")
+        assert.lengthOf(world.prompts, 1)
+      }
     })
   )
 

@@ -71,6 +71,29 @@ describe("discovery", () => {
     })
   )
 
+  it.effect("CL-07 J3: the server at which a grant lives is preferred to those that are listed before it", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const listed = ["https://first.example", issuer]
+      world.issuers = listed
+      let isDead = true
+      world.faults.push(({ url }) => (isDead && url.startsWith("https://first.example/") ? "unreachable" : undefined))
+      yield* Effect.gen(function* () {
+        yield* status
+        isDead = false
+        world.requiredScopes = ["mcp:read", "mcp:write"]
+        assert.strictEqual(yield* status, 200)
+        yield* TokenSource.signOut
+        world.requiredScopes = []
+        yield* status
+      }).pipe(Effect.provide(world.source()))
+      assert.deepStrictEqual(
+        world.prompts.map(({ origin }) => origin),
+        [issuer, issuer, "https://first.example"]
+      )
+    })
+  )
+
   it.effect("CL-09: without any metadata it gives up, and asks nobody", () =>
     Effect.gen(function* () {
       const world = new World()
@@ -863,6 +886,20 @@ describe("asking a person", () => {
         yield* Effect.scoped(LoopbackListener.bind({ listen: both.listen, host: "localhost" }))
         assert.deepStrictEqual(both.heard.slice(0, 2), ["listen 127.0.0.1 0", "listen ::1 50001"])
       })
+  )
+
+  it.effect("A-03: the port is bound before anything is registered: without one nothing is", () =>
+    Effect.gen(function* () {
+      const world = new World()
+      const listen: LoopbackListener.Listen = () => Effect.fail(new Error("EADDRINUSE"))
+      const source = TokenSource.layerAuthorizationCode({ resource: endpoint }).pipe(
+        Layer.provide([AuthorizeUser.layerLoopback({ listen, open: () => Effect.void }), TokenStore.layerMemory]),
+        Layer.provideMerge(world.layerHttp)
+      )
+      const error = yield* Effect.flip(Effect.provide(status, source))
+      assert.strictEqual(error._tag === "AuthorizeUserError" ? error.reason : error._tag, "Unsupported")
+      assert.strictEqual(world.times("/reg"), 0)
+    })
   )
 
   it.effect("CI-09: a port can be fixed", () =>

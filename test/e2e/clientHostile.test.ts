@@ -1,6 +1,7 @@
 /**
  * What the official suite cannot see of a client: servers that misbehave over real sockets, and where the secrets went.
  */
+import type { ServerResponse } from "node:http"
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import { assert, describe, it } from "@effect/vitest"
@@ -303,6 +304,37 @@ describe("metadata", () => {
       assert.isFalse(sockets.mcp.requests.some(({ path }) => path === "/.well-known/oauth-protected-resource"))
     })
   )
+})
+
+describe("a challenge on an answer that never ends", () => {
+  for (const [name, more] of [
+    ["says nothing", (_: ServerResponse) => {}],
+    ["never stops", (response: ServerResponse) => void response.write(`data: ${"x".repeat(16_384)}\n\n`)]
+  ] as const) {
+    it.scopedLive(`and ${name}: the stream is given up, and the challenge counts`, () =>
+      Effect.gen(function* () {
+        const sockets = yield* Sockets.make
+        const granted = sockets.mcp.handlers.get("/mcp")
+        sockets.mcp.handlers.set("/mcp", (request, response) => {
+          if (request.headers.authorization !== undefined) return granted?.(request, response)
+          response.writeHead(401, {
+            "content-type": "text/event-stream",
+            "www-authenticate": sockets.documents.challenge
+          })
+          response.flushHeaders()
+          const timer = setInterval(() => more(response), 1)
+          response.on("close", () => clearInterval(timer))
+        })
+        const { layer, prompts } = person()
+        const answer = call(sockets.endpoint).pipe(
+          Effect.timeout("8 seconds"),
+          Effect.provide(services(sockets, layer))
+        )
+        assert.strictEqual(yield* answer, 200)
+        assert.strictEqual(prompts[0]?.searchParams.get("scope"), "read")
+      })
+    )
+  }
 })
 
 describe("for ever", () => {
