@@ -92,7 +92,7 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return AuthorizationCode.complete(pending, response, client, options.serverProfiles)
+        return { conclude: AuthorizationCode.complete(pending, response, client, options.serverProfiles) }
       })
     return SignInSource.make(options, {
       ...need(options),

@@ -52,7 +52,7 @@ export const make = (
         const poll = DeviceAuthorization.poll({ ...asked, ...begun, endpoint: tokenEndpoint })
         return { client: begun.client, issued: yield* ClientRegistration.confirmed(poll, begun.client) }
       }).pipe(Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } }))
-      return StoredGrant.make(SignIn.terms(request, client, ""), issued)
+      return { conclude: StoredGrant.make(SignIn.terms(request, client, ""), issued) }
     })
 
   return SignInSource.make(options, {

@@ -98,16 +98,16 @@ export interface Request {
   readonly authentication: Readonly<Record<string, string>> | undefined
 }
 
+type Asking<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+
 /**
- * How a person is asked, once that is ready. It gives what is left to do when they have answered, which nothing is to
- * break off: what they have said yes to comes only once.
+ * How a person is asked, once that is ready. It ends when they have answered; `conclude` is what is left to do then, which
+ * nothing is to break off: what they have said yes to comes only once.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ask = (request: Request) => Asking<Asking<StoredGrant.StoredGrant>>
-
-type Asking<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
+export type Ask = (request: Request) => Asking<{ readonly conclude: Asking<StoredGrant.StoredGrant> }>
 
 /**
  * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26

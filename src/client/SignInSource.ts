@@ -158,7 +158,7 @@ export const make = (
         // Once the person has said yes, the answer goes into the store. On a fiber of its own, because the request lets
         // itself be interrupted wherever it is.
         const grant = yield* Effect.uninterruptibleMask((restore) =>
-          Effect.flatMap(restore(ask(request)), (conclude) =>
+          Effect.flatMap(restore(ask(request)), ({ conclude }) =>
             Effect.flatMap(Effect.forkDaemon(conclude), Fiber.join)
           ).pipe(Effect.tap(held.replace))
         )

@@ -112,12 +112,13 @@ export const note = (
   since: number | undefined
 ): Effect.Effect<void, never, TokenStore.TokenStore> => {
   const key = keyOf(issuer, redirectUri)
-  return Effect.flatMap(stored.read(key), (entry) => {
-    if (Option.isNone(entry)) return Effect.void
+  return Effect.gen(function* () {
+    const entry = yield* stored.read(key)
+    if (Option.isNone(entry)) return
     const { value, version } = entry.value
-    if (value.clientId !== clientId || value.unansweredSince === since) return Effect.void
+    if (value.clientId !== clientId || value.unansweredSince === since) return
     const next = Option.some({ ...value, unansweredSince: since })
-    return stored.write(key, { expected: Option.some(version), value: next })
+    yield* stored.write(key, { expected: Option.some(version), value: next })
   }).pipe(Effect.ignore)
 }
 
