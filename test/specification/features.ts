@@ -230,7 +230,7 @@ export const sections: ReadonlyArray<Section> = [
       noFeature(
         "J8",
         "`resource` is the MCP URL, or overridden.",
-        "the metadata's validated `resource` is sent, and nothing else"
+        "the metadata's validated `resource` is sent, or what the server's profile says"
       ),
       feature("J9", "Scopes of the challenge, and those granted before.", "client/RenewalDecision, protocol/Scopes"),
       feature("J10", "The code is exchanged.", "client/AuthorizationCode TokenEndpoint"),
