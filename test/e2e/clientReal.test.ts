@@ -226,6 +226,8 @@ describe("at oidc-provider, in front of a guarded server", () => {
         }
       })
       resource = url
+      // Unlike Entra ID, oidc-provider gives no refresh token without prompt=consent.
+      const profile = { ...ServerProfile.entraId, offlineNeedsConsent: true }
       const { layer, prompts } = person()
       yield* Effect.gen(function* () {
         const { callTool } = yield* connect.v2(url)
@@ -237,9 +239,7 @@ describe("at oidc-provider, in front of a guarded server", () => {
         for (const { query, requestBody = "" } of authorizationServer.exchanges) {
           assert.isFalse(new URLSearchParams(query).has("resource") || new URLSearchParams(requestBody).has("resource"))
         }
-      }).pipe(
-        Effect.provide(source(url, layer, { serverProfiles: { [authorizationServer.issuer]: ServerProfile.entraId } }))
-      )
+      }).pipe(Effect.provide(source(url, layer, { serverProfiles: { [authorizationServer.issuer]: profile } })))
     })
   )
 
