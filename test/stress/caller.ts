@@ -1,7 +1,7 @@
 /**
  * One of the processes of a stress: `FIBERS` callers of `RESOURCE`, for `GRANT_OF` where there are several users, that rest
- * for about `PAUSE` milliseconds between calls, until standard input ends. Nobody can be asked here. What becomes of them
- * it says on standard output, line by line.
+ * for about `PAUSE` milliseconds between calls, until standard input ends. Nobody can be asked here. On standard output it
+ * says, line by line, what fails, and what succeeds first and after that.
  */
 import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
@@ -41,6 +41,7 @@ const program = Effect.gen(function* () {
   const timeout = Duration.seconds(yield* Config.withDefault(Config.number("TIMEOUT"), 10))
   let calls = 0
   let slowest = 0
+  let succeeds = false
 
   const callers = Effect.gen(function* () {
     const client = HttpClientAuth.transform()(yield* HttpClient.HttpClient)
@@ -51,11 +52,16 @@ const program = Effect.gen(function* () {
       const start = yield* Clock.currentTimeMillis
       const result = yield* Effect.either(call)
       slowest = Math.max(slowest, (yield* Clock.currentTimeMillis) - start)
+      const succeeded = succeeds
+      succeeds = result._tag === "Right" && result.right === 200
       if (result._tag === "Left") {
         const { left: error } = result
         yield* print({ _tag: "Failed", error: error._tag, message: error.message, lost: lost(error) })
       } else if (result.right !== 200) yield* print({ _tag: "Failed", error: result.right })
-      else if (calls++ === 0) yield* print({ _tag: "Called" })
+      else {
+        calls++
+        if (!succeeded) yield* print({ _tag: "Called" })
+      }
       yield* Effect.sleep(Math.random() * 2 * pause)
     })
     yield* print({ _tag: "Ready" })

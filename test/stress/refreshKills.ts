@@ -6,7 +6,7 @@
  * Each of several grants has processes that call all the time, with access tokens that live three seconds, at an authorization
  * server that is slow to take a refresh request and slow to answer it. One after the other is killed at a random moment,
  * and the next one takes its place: the grant has to be valid then, or reported lost with the reason, an answer that was on
- * its way when a process was killed. For one that is lost a person signs in again.
+ * its way when a process was killed. For one that is lost a person signs in again, and the process goes on by itself.
  *
  * Prints one line of JSON. It is `sound` where nothing else than that became of any grant, and what was reported is what the
  * server refused, one for one. It is `telling` where some kills hit a refresh, and some of these lost an answer, as they do
@@ -66,7 +66,7 @@ const program = Effect.gen(function* () {
         RESOURCE: server.url,
         GRANT_OF: user,
         FIBERS: "2",
-        PAUSE: "200",
+        PAUSE: "400",
         TIMEOUT: "4"
       }
       let before = yield* Callers.start(variables)
@@ -92,11 +92,12 @@ const program = Effect.gen(function* () {
           const isTrue = reason?.error === "invalid_grant" && Math.abs(at - (reason.answerLostAt ?? 0)) < 10_000
           if (isTrue) tally.lost++
           else wrong.push(outcome ?? after.lines.at(-1) ?? "not a word")
-          yield* after.stop
+          // Nothing has to be started again.
+          const { length } = after.lines
           yield* enter(user)
+          yield* after.line((line) => called(line) && after.lines.indexOf(line) >= length)
         }
-        before = outcome !== undefined && called(outcome) ? after : yield* Callers.start(variables)
-        yield* before.line(called)
+        before = after
       }
       yield* before.stop
     })
