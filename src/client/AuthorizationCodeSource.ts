@@ -94,7 +94,7 @@ export const make = (
             attributes: { issuer: pending.terms.issuer }
           })
         )
-        return AuthorizationCode.complete(pending, response, client)
+        return { grant: AuthorizationCode.complete(pending, response, client) }
       })
     return SignInSource.make(options, {
       ...need(options),

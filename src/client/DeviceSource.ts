@@ -55,7 +55,7 @@ export const make = (
         Effect.tapErrorTag("TokenRefused", forget),
         Effect.withSpan("AuthorizeUser.authorize", { captureStackTrace: false, attributes: { issuer } })
       )
-      return StoredGrant.make(SignIn.terms(request, client, ""), issued)
+      return { grant: StoredGrant.make(SignIn.terms(request, client, ""), issued) }
     })
 
   return SignInSource.make(options, {

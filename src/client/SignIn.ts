@@ -98,13 +98,22 @@ export interface Request {
 type Attempt<A> = Effect.Effect<A, ClientError, GuardedHttp.GuardedHttp | TokenStore.TokenStore>
 
 /**
- * How a person is asked, once that is ready. It gives what is left to do when they have answered, which nothing interrupts:
- * their answer serves once.
+ * A person has answered. Nothing interrupts what is left to do for the grant, because the answer serves once.
  *
  * @since 0.1.0
  * @category models
  */
-export type Ask = (request: Request) => Attempt<Attempt<StoredGrant.StoredGrant>>
+export interface Answered {
+  readonly grant: Attempt<StoredGrant.StoredGrant>
+}
+
+/**
+ * How a person is asked, once that is ready.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Ask = (request: Request) => Attempt<Answered>
 
 /**
  * What a way of signing in needs. With `fallback`, an endpoint without metadata is taken for one of the 2025-03-26

@@ -149,8 +149,8 @@ export const make = (
           history = { ...history, stepUps }
         }
         // Once the person has said yes, the answer goes into the store.
-        const finish = yield* ask(request)
-        const grant = yield* GrantRefresh.undisturbed(Effect.tap(finish, held.replace))
+        const answered = yield* ask(request)
+        const grant = yield* GrantRefresh.undisturbed(Effect.tap(answered.grant, held.replace))
         yield* supersede(before, grant.issuer)
         const { accessToken, issuedAt, requestedScopes: requested } = grant
         history = {
