@@ -211,8 +211,8 @@ export class AccessRefused extends Schema.TaggedError<AccessRefused>(id("AccessR
 
 /**
  * The store could not be opened, read or written, or holds something that is not readable (`decode`). `key` names the
- * entry; for `open`, it is what the store was to be opened at. `version` is that of an entry which was read, and not
- * understood.
+ * entry, and no user; for `open`, it is what the store was to be opened at. `version` is that of an entry which was read,
+ * and not understood.
  *
  * @since 0.1.0
  * @category errors
