@@ -15,6 +15,7 @@ import * as AuthorizationResponse from "../protocol/AuthorizationResponse.js"
 import * as Base64Url from "../protocol/Base64Url.js"
 import * as Pkce from "../protocol/Pkce.js"
 import * as Scopes from "../protocol/Scopes.js"
+import * as BackChannel from "./BackChannel.js"
 import {
   AuthorizationInvalid,
   AuthorizationRefused,
@@ -264,9 +265,9 @@ export const complete = (
       return fail((trace) => new AuthorizationInvalid({ issuer, parameter, detail, rule, trace }))
     }
     case "Refused": {
-      const { description, error } = judged
-      const said = (text: string) => text.replace(/[^\x20-\x7e]/g, " ").slice(0, 300)
-      const detail = `${issuer} refused the authorization: ${said(error)}${description ? `: ${said(description)}` : ""}`
+      const shown = BackChannel.presentable(judged, [["state", pending.state]])
+      const { description, error } = shown
+      const detail = BackChannel.sentence(`${issuer} refused the authorization`, shown)
       const rule = "OAuth 2.1 section 4.1.2.1"
       const refused = fail((trace) => new AuthorizationRefused({ issuer, error, description, detail, rule, trace }))
       return Effect.zipRight(answered, refused)

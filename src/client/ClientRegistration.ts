@@ -218,7 +218,12 @@ interface Failure {
   readonly error?: string | undefined
 }
 
-const isInvalidClient = ({ _tag, error }: Failure): boolean =>
+/**
+ * Whether a server does not know a client, or says so.
+ *
+ * @internal
+ */
+export const isInvalidClient = ({ _tag, error }: Failure): boolean =>
   (_tag === "AuthorizationRefused" || _tag === "TokenRefused") && error === "invalid_client"
 
 /**

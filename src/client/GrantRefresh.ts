@@ -136,9 +136,6 @@ export const ended = (grant: StoredGrant.StoredGrant): Effect.Effect<never, Toke
     : refused(grant, error, `${detail}; ${lostSince(answerLostAt)}`, answerLostAt)
 }
 
-const isInvalidClient = (error: RefreshError | Again): boolean =>
-  error._tag === "TokenRefused" && error.error === "invalid_client"
-
 /**
  * As whom, and how, to speak with the issuer of a grant.
  *
@@ -180,11 +177,10 @@ const ask = (
         grant: TokenEndpoint.Grant.RefreshToken({ refreshToken, resource: grant.resource, scopes })
       })
     )
-    const forget = Effect.zipRight(ClientRegistration.forget(client.value), record.write(marked, Option.none()))
-    return yield* Effect.catchIf(request, isInvalidClient, () =>
-      Effect.tapError(request, (error) =>
-        isInvalidClient(error) && client.value._tag === "Dynamic" ? forget : Effect.void
-      )
+    return yield* Effect.tapError(ClientRegistration.confirmed(request, client.value), (error) =>
+      ClientRegistration.isInvalidClient(error) && client.value._tag === "Dynamic"
+        ? record.write(marked, Option.none())
+        : Effect.void
     )
   })
 
