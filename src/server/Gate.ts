@@ -193,18 +193,10 @@ export const guard = <I, S, RS>({ authorize, claims, tag }: Gate<I, S>, source: 
     Effect.matchEffect(admit, {
       onFailure: (error) => source(refuse(error)),
       onSuccess: ({ before, caller }) =>
-        Effect.catchAll(
-          Effect.mapInputContext(
-            app,
-            (context: Context.Context<Exclude<R, I> | HttpServerRequest.HttpServerRequest>) =>
-              Context.add(Context.add(context, tag, caller), Before, before) as Context.Context<
-                R | HttpServerRequest.HttpServerRequest
-              >
-          ),
-          (error) =>
-            AuthError.isAuthError(error)
-              ? source(refuse(error, claims(caller)))
-              : Effect.fail(error as Exclude<E, AuthError.AuthError>)
+        Effect.catchAll(Effect.provideService(Effect.provideService(app, tag, caller), Before, before), (error) =>
+          AuthError.isAuthError(error)
+            ? source(refuse(error, claims(caller)))
+            : Effect.fail(error as Exclude<E, AuthError.AuthError>)
         )
     })
 }
