@@ -254,6 +254,9 @@ const examples: Readonly<Record<RuleName, ReadonlyArray<Example>>> = {
     one("src/server/A.ts", "class A extends Effect.Service<A>()('A', {}) {}", 1),
     one("src/server/A.ts", "class A extends Effect.Tag('A')<A, 1>() {}", 1),
     one("src/client/A.ts", "const f = Effect.runtime<R>()", 1),
+    one("src/client/A.ts", "const f = Effect.getFiberRefs", 1),
+    one("src/client/FetchAuth.ts", "const f = Effect.getFiberRefs"),
+    one("src/client/FetchAuth.ts", "const f = Effect.runtime<R>()", 1),
     one("src/server/A.ts", "class A extends Context.Tag('A')<A, 1>() {}")
   ]
 }
